@@ -1,0 +1,172 @@
+"""From a request to who is calling: bearer tokens, API keys, sessions.
+
+An authenticator returns None for "not mine" and raises for "mine and bad", so that a bad
+credential is 401 everywhere, also where anonymous callers are let in.
+"""
+
+import base64
+import binascii
+import hashlib
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+from oauth2_provider.www_authenticate import build_bearer_challenge
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.authentication import SessionAuthentication as BaseSessionAuthentication
+
+from . import keys
+from .models import AccessToken, ApiKey
+
+TOKEN, KEY = "token", "key"
+LAST_USED_PRECISION = timedelta(minutes=1)
+
+
+class InvalidCredential(exceptions.AuthenticationFailed):
+    """A credential was presented and does not hold (RFC 6750 §3.1: invalid_token)."""
+
+    default_code = "invalid_credential"
+
+
+class ConflictingCredentials(exceptions.APIException):
+    """More than one credential on one request (RFC 6750 §2 and §3.1: invalid_request)."""
+
+    status_code = 400
+    default_code = "conflicting_credentials"
+    default_detail = (
+        "The request carries two different credentials; send one of Authorization or X-API-Key."
+    )
+
+
+def presented_credential(request):
+    """Return `(kind, value)` for the one credential in the headers, or None for none.
+
+    `kind` is "token" or "key".  Raises ConflictingCredentials for two different ones, and
+    InvalidCredential for an Authorization header that holds neither.
+    """
+    found = set()
+    if "X-API-Key" in request.headers:
+        found.add((KEY, request.headers["X-API-Key"].strip()))
+    if "Authorization" in request.headers:
+        found.add(read_authorization(request.headers["Authorization"]))
+    if len(found) > 1:
+        raise ConflictingCredentials
+    return found.pop() if found else None
+
+
+def read_authorization(header):
+    """Return `(kind, value)` of an Authorization header; InvalidCredential if it holds neither.
+
+    Bearer carries a token or a key; Basic carries a key as its user name, as `curl -u KEY:` does.
+    """
+    scheme, _, value = header.partition(" ")
+    value = value.strip()
+    if scheme.lower() == "bearer" and value:
+        return (KEY if value.startswith(keys.PREFIX) else TOKEN), value
+    if scheme.lower() == "basic":
+        try:
+            username, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            raise InvalidCredential("The Basic credentials are not valid base64.") from None
+        if username.startswith(keys.PREFIX) and not password:
+            return KEY, username
+        raise InvalidCredential("Basic takes an API key as the user name, and no password.")
+    raise InvalidCredential("The Authorization header takes a bearer token or an API key.")
+
+
+class CredentialAuthentication(BaseAuthentication):
+    """What tokens and keys share: finding theirs among the headers, and the challenge."""
+
+    kind = None
+
+    def authenticate(self, request):
+        try:
+            presented = request._presented_credential
+        except AttributeError:
+            presented = request._presented_credential = presented_credential(request)
+        if presented is None or presented[0] != self.kind:
+            return None
+        return self.authenticate_credential(presented[1], request)
+
+    def authenticate_header(self, request):
+        """The challenge of RFC 6750 §3 with the metadata of RFC 9728 §5.1.
+
+        Bearer only: a Basic challenge would make browsers ask for a password.
+        """
+        url = f"{settings.PUBLIC_URL}/.well-known/oauth-protected-resource"
+        error = {}
+        if request._request.headers.keys() & {"Authorization", "X-Api-Key"}:
+            error = {
+                "error": "invalid_token",
+                "error_description": "The credential is unknown, expired or revoked",
+            }
+        return build_bearer_challenge(
+            request, oauth2_error=error, realm="pawprint", resource_metadata_url=url
+        )
+
+
+class BearerAuthentication(CredentialAuthentication):
+    """`Authorization: Bearer <access token>` (RFC 6750 §2.1), looked up by digest in one query.
+
+    `request.user` is None for an app that acts for itself (client credentials).
+    """
+
+    kind = TOKEN
+
+    def authenticate_credential(self, token, request):
+        access_token = (
+            AccessToken.objects.select_related("application", "user")
+            .filter(token_checksum=hashlib.sha256(token.encode()).hexdigest())
+            .first()
+        )
+        # Unknown, revoked and of somebody switched off answer alike: nothing can be enumerated.
+        if access_token is None:
+            raise InvalidCredential("The access token is unknown or revoked.")
+        user, application = access_token.user, access_token.application
+        if (user and not user.is_active) or (application and not application.is_active):
+            raise InvalidCredential("The access token is unknown or revoked.")
+        if access_token.is_expired():
+            raise InvalidCredential("The access token has expired.")
+        # RFC 8707 §2: a token made for another resource is not for us.
+        if not access_token.allows_audience(settings.PUBLIC_URL + request.path):
+            raise InvalidCredential("The access token is for another resource.")
+        return user, access_token
+
+
+class ApiKeyAuthentication(CredentialAuthentication):
+    """An API key in X-API-Key, as a bearer token, or as the user name of Basic."""
+
+    kind = KEY
+    # An unknown key and a wrong secret answer alike, so that keys cannot be enumerated.
+    REFUSAL = "The API key is unknown, revoked or mistyped."
+
+    def authenticate_credential(self, key, request):
+        key_id = keys.parse(key)
+        if key_id is None:
+            raise InvalidCredential(self.REFUSAL)
+        api_key = ApiKey.objects.select_related("user").filter(key_id=key_id).first()
+        if api_key is None or not api_key.matches(key):
+            raise InvalidCredential(self.REFUSAL)
+        if api_key.revoked_at or not api_key.user.is_active:
+            raise InvalidCredential(self.REFUSAL)
+        if api_key.is_expired():
+            raise InvalidCredential("The API key has expired.")
+        address = request.META.get("REMOTE_ADDR", "")
+        if not api_key.allows_address(address):
+            raise InvalidCredential("The API key may not be used from this address.")
+        self.note_use(api_key, address)
+        return api_key.user, api_key
+
+    @staticmethod
+    def note_use(api_key, address):
+        """Write when and whence the key was used, at most once a minute."""
+        now = timezone.now()
+        if api_key.last_used_at is None or now - api_key.last_used_at >= LAST_USED_PRECISION:
+            ApiKey.objects.filter(pk=api_key.pk).update(
+                last_used_at=now, last_used_ip=address or None
+            )
+
+
+class SessionAuthentication(BaseSessionAuthentication):
+    """A person signed in with a browser, with Django's CSRF check on unsafe methods."""

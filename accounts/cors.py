@@ -1,0 +1,27 @@
+"""Which origins may call from a browser: those that an active app registered."""
+
+from corsheaders.signals import check_request_enabled
+from django.db.models import Value
+from django.db.models.functions import Concat
+from django.dispatch import receiver
+
+from .models import Application
+
+
+def is_registered(origin):
+    """Return whether an active app lists exactly `origin`.  One query."""
+    return (
+        Application.objects.filter(is_active=True)
+        .annotate(origins=Concat(Value(" "), "allowed_origins", Value(" ")))
+        .filter(origins__contains=f" {origin} ")
+        .exists()
+    )
+
+
+@receiver(check_request_enabled)
+def allow_registered_origins(sender, request, **kwargs):
+    """Answer django-cors-headers for the paths CORS is on for; elsewhere it stays off."""
+    if not getattr(request, "_cors_enabled", False):
+        return False
+    origin = request.headers.get("origin", "")
+    return bool(origin) and "\x00" not in origin and is_registered(origin)

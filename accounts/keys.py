@@ -1,0 +1,64 @@
+"""How an API key looks, and how it is turned into what the database keeps.
+
+A key is `paw_<id>_<secret>`.  The id (12 characters) finds the row; the secret is 256 random bits
+in 43 characters followed by a checksum in 6.  The prefix and the checksum let secret scanners
+recognise a key, and let the server refuse a mistyped one without asking the database.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import string
+import zlib
+
+from django.conf import settings
+
+PREFIX = "paw_"
+ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+ID_LENGTH, SECRET_LENGTH, CHECKSUM_LENGTH = 12, 43, 6
+PATTERN = re.compile(
+    rf"{PREFIX}([0-9A-Za-z]{{{ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}})"
+)
+
+
+def checksum(text):
+    """Return the CRC-32 of `text` in six base-62 digits."""
+    value, digits = zlib.crc32(text.encode()), ""
+    while len(digits) < CHECKSUM_LENGTH:
+        value, digit = divmod(value, len(ALPHABET))
+        digits = ALPHABET[digit] + digits
+    return digits
+
+
+def generate():
+    """Return a new `(key, key_id)`."""
+    key_id = "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
+    # 62 ** 43 > 2 ** 256
+    secret = "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
+    body = f"{PREFIX}{key_id}_{secret}"
+    return body + checksum(body), key_id
+
+
+def parse(key):
+    """Return the id of a well-formed key whose checksum is right, else None.  No query."""
+    match = PATTERN.fullmatch(key)
+    if match is None or checksum(key[:-CHECKSUM_LENGTH]) != key[-CHECKSUM_LENGTH:]:
+        return None
+    return match[1]
+
+
+def current_pepper():
+    """Return the number of the pepper that new secrets are stored under."""
+    return max(settings.CREDENTIAL_PEPPERS)
+
+
+def digest(secret, pepper):
+    """Return the HMAC-SHA256 of `secret` under pepper number `pepper`, in hex; None without it.
+
+    A fast hash is right here: the secret is random, so there is nothing to guess faster.
+    """
+    pepper = settings.CREDENTIAL_PEPPERS.get(int(pepper))
+    if pepper is None:
+        return None
+    return hmac.new(pepper.encode(), secret.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,36 @@
+"""Background work about credentials."""
+
+from datetime import timedelta
+
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+from django_tasks import TaskResultStatus, task
+from django_tasks_db.models import DBTaskResult
+from oauth2_provider.models import clear_expired
+
+CLEAN_UP_EVERY = timedelta(days=1)
+
+
+@task()
+def clear_expired_credentials():
+    """Delete expired sessions, tokens and codes; return how many sessions; come again tomorrow."""
+    clear_expired()
+    deleted, _ = Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    schedule_clean_up()
+    return deleted
+
+
+def schedule_clean_up(**kwargs):
+    """Queue the next clean-up unless one is queued; runs after each `migrate` too.
+
+    A queue that cannot wait (immediate://) has nobody to run it later: `manage.py cleartokens`.
+    """
+    backend = clear_expired_credentials.get_backend()
+    if not backend.supports_defer:
+        return
+    waiting = DBTaskResult.objects.filter(
+        task_path=clear_expired_credentials.module_path, status=TaskResultStatus.READY
+    )
+    if waiting.exists():
+        return
+    clear_expired_credentials.using(run_after=timezone.now() + CLEAN_UP_EVERY).enqueue()

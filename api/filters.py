@@ -1,0 +1,152 @@
+"""What a list can be narrowed and ordered by; anything else in the query is refused by name."""
+
+from datetime import UTC
+
+import django_filters
+from django import forms
+from django.contrib.auth import get_user_model
+from django.core.validators import ProhibitNullCharactersValidator
+from django.db.models import Exists, OuterRef, Q, Value
+from django.db.models.functions import Lower
+from django_filters.constants import EMPTY_VALUES
+from django_filters.rest_framework import DjangoFilterBackend, FilterSet
+from rest_framework.exceptions import ValidationError
+
+from .models import Pet, PetTag
+
+ISO_DATE = ["%Y-%m-%d"]
+RENDERING_PARAMETERS = {"format"}
+
+
+class TotalOrderingFilter(django_filters.ChoiceFilter):
+    """`ordering=name` or `-name`, completed by the primary key so that every order is total."""
+
+    def __init__(self, fields, **kwargs):
+        choices = [(name, name) for field in fields for name in (field, f"-{field}")]
+        super().__init__(choices=choices, empty_label=None, null_label=None, **kwargs)
+
+    def filter(self, queryset, value):
+        if value in EMPTY_VALUES:
+            return queryset
+        sign = "-" if value.startswith("-") else ""
+        return queryset.order_by(*dict.fromkeys([value, f"{sign}id"]))
+
+
+class TextFilter(django_filters.CharFilter):
+    """Text as it is: a value that is all spaces is kept, a NUL byte is refused."""
+
+    def __init__(self, **kwargs):
+        super().__init__(
+            max_length=200, strip=False, validators=[ProhibitNullCharactersValidator()], **kwargs
+        )
+
+
+class InstantField(forms.DateTimeField):
+    """An ISO 8601 date and time, or a date for its first moment; UTC unless it says."""
+
+    def to_python(self, value):
+        try:
+            instant = super().to_python(value)
+            return instant and instant.astimezone(UTC)
+        except OverflowError:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
+
+
+class InstantFilter(django_filters.Filter):
+    field_class = InstantField
+
+
+class PetFilter(FilterSet):
+    """The filters of the pet list.  Those that take a choice may be given more than once: any of
+    the values will do."""
+
+    species = django_filters.MultipleChoiceFilter(choices=Pet.Species.choices)
+    breed = TextFilter(method="by_breed", help_text="The whole name, in any case.")
+    status = django_filters.MultipleChoiceFilter(choices=Pet.Status.choices)
+    sex = django_filters.MultipleChoiceFilter(choices=Pet.Sex.choices)
+    size = django_filters.MultipleChoiceFilter(choices=Pet.Size.choices)
+    owner = TextFilter(method="by_owner", help_text="The owner's user name.")
+    tag = TextFilter(method="by_tag", help_text="A tag the pet has.")
+    postal_code = TextFilter()
+    born_before = django_filters.DateFilter(
+        field_name="birth_date", lookup_expr="lt", input_formats=ISO_DATE, help_text="YYYY-MM-DD"
+    )
+    born_after = django_filters.DateFilter(
+        field_name="birth_date", lookup_expr="gt", input_formats=ISO_DATE, help_text="YYYY-MM-DD"
+    )
+    updated_since = InstantFilter(
+        field_name="updated_at", lookup_expr="gte", help_text="ISO 8601, UTC unless it says."
+    )
+    q = TextFilter(method="by_text", help_text="Part of the name or of the breed, in any case.")
+    ordering = TotalOrderingFilter(
+        ["id", "name", "created_at", "updated_at"],
+        help_text="What to order by, `-` for descending; newest first unless given.",
+    )
+
+    class Meta:
+        model = Pet
+        fields = []
+
+    def by_breed(self, queryset, name, value):
+        # Lower on both sides in SQL: the database's idea of lower case is the index's.
+        return queryset.annotate(breed_lower=Lower("breed")).filter(breed_lower=Lower(Value(value)))
+
+    def by_owner(self, queryset, name, value):
+        # By id: the planner then knows how many pets the owner has, and the index fits.
+        owner = get_user_model().objects.filter(username=value).values("id")
+        return queryset.filter(owner__in=owner)
+
+    def by_tag(self, queryset, name, value):
+        return queryset.filter(Exists(PetTag.objects.filter(pet=OuterRef("pk"), tag=value)))
+
+    def by_text(self, queryset, name, value):
+        return queryset.filter(Q(name__icontains=value) | Q(breed__icontains=value))
+
+
+class FilterBackend(DjangoFilterBackend):
+    """django-filter, with no silence: unknown parameters, empty values and repeated single
+    values are problems that name the parameter."""
+
+    def filter_queryset(self, request, queryset, view):
+        self.refuse_unknown(request, view)
+        return super().filter_queryset(request, queryset, view)
+
+    def refuse_unknown(self, request, view):
+        """Raise ValidationError for the parameters that `view` does not know."""
+        filterset = self.get_filterset_class(view)
+        filters = filterset.base_filters if filterset else {}
+        paginator = getattr(view, "paginator", None)
+        known = {*filters, *getattr(paginator, "page_query_params", ()), *RENDERING_PARAMETERS}
+        problems = {}
+        for name, values in request.query_params.lists():
+            if name not in known:
+                problems[name] = f"Unknown parameter; known are {', '.join(sorted(known))}."
+            elif "" in values:
+                problems[name] = "The value is empty."
+            elif len(values) > 1 and not isinstance(
+                filters.get(name), django_filters.MultipleChoiceFilter
+            ):
+                problems[name] = "Give it once."
+        if problems:
+            raise ValidationError(problems, code="invalid_parameter")
+
+
+class UserFilter(FilterSet):
+    q = TextFilter(
+        method="by_text", help_text="Part of the user name or display name, in any case."
+    )
+    is_organization = django_filters.ChoiceFilter(
+        choices=[("true", "true"), ("false", "false")], empty_label=None, method="by_kind"
+    )
+    ordering = TotalOrderingFilter(["id", "username"], help_text="Oldest first unless given.")
+
+    def by_text(self, queryset, name, value):
+        return queryset.filter(Q(username__icontains=value) | Q(display_name__icontains=value))
+
+    def by_kind(self, queryset, name, value):
+        return queryset.filter(is_organization=value == "true")
+
+
+class BreedFilter(FilterSet):
+    species = django_filters.MultipleChoiceFilter(choices=Pet.Species.choices)
+    q = TextFilter(field_name="breed", lookup_expr="icontains", help_text="Part of the name.")

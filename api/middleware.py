@@ -1,0 +1,36 @@
+"""What must be settled about an API request before a view sees it."""
+
+from django.conf import settings
+
+from . import errors
+
+
+class ApiMiddleware:
+    """Paths under /api/ work without their trailing slash; bodies are bounded everywhere.
+
+    The slash is added here instead of by a redirect, which would turn a POST into a GET.
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        if request.path_info.startswith("/api/") and not request.path_info.endswith("/"):
+            request.path_info += "/"
+            request.path += "/"
+        return self.refuse_body(request) or self.get_response(request)
+
+    def refuse_body(self, request):
+        """Return the answer to a body that is too large or of unknown length, else None."""
+        try:
+            length = int(request.META.get("CONTENT_LENGTH") or 0)
+        except ValueError:
+            length = 0
+        if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            problem = errors.RequestTooLarge()
+            return errors.problem_response(request, 413, "too_large", problem.detail)
+        if "chunked" in request.headers.get("Transfer-Encoding", "") and not length:
+            return errors.problem_response(
+                request, 411, "length_required", "Send Content-Length; chunks are not read."
+            )
+        return None

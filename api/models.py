@@ -1,0 +1,175 @@
+"""What the registry keeps: pets, and the tags they are found by."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Length, Lower
+
+models.CharField.register_lookup(Length)  # the microchip's constraint asks for its length
+
+
+class PetQuerySet(models.QuerySet):
+    def visible_to(self, user):
+        """Return the pets that `user` may see: the only place that knows.
+
+        Staff see all, people see the public ones and their own, everybody else (`user` None or
+        anonymous, as for an app that acts for itself) sees the public ones.
+        """
+        if user is None or not user.is_authenticated:
+            return self.filter(is_public=True)
+        if user.is_staff:
+            return self
+        return self.filter(Q(is_public=True) | Q(owner=user))
+
+    def register(self, pets):
+        """Insert `pets` with their tags in as few statements as there are batches of them."""
+        self.bulk_create(pets)
+        PetTag.objects.bulk_create(PetTag(pet=pet, tag=tag) for pet in pets for tag in pet.tags)
+        return pets
+
+
+class Pet(models.Model):
+    """An animal and what is known of it, in Petfinder's words where it has them.
+
+    Text that is not known is the empty string; a date or a size that is not known is null.
+    """
+
+    class Species(models.TextChoices):
+        DOG = "dog", "Dog"
+        CAT = "cat", "Cat"
+        RABBIT = "rabbit", "Rabbit"
+        BIRD = "bird", "Bird"
+        DUCK = "duck", "Duck"
+        GOOSE = "goose", "Goose"
+        HAMSTER = "hamster", "Hamster"
+        GUINEA_PIG = "guinea_pig", "Guinea pig"
+        HORSE = "horse", "Horse"
+        GOAT = "goat", "Goat"
+        PIG = "pig", "Pig"
+        REPTILE = "reptile", "Reptile"
+        FISH = "fish", "Fish"
+        OTHER = "other", "Other"
+
+    class Sex(models.TextChoices):
+        FEMALE = "female", "Female"
+        MALE = "male", "Male"
+        UNKNOWN = "unknown", "Unknown"
+
+    class Size(models.TextChoices):
+        SMALL = "small", "Small"
+        MEDIUM = "medium", "Medium"
+        LARGE = "large", "Large"
+        XLARGE = "xlarge", "Extra large"
+
+    class Status(models.TextChoices):
+        HOME = "home", "At home"
+        LOST = "lost", "Lost"
+        FOUND = "found", "Found"
+        ADOPTABLE = "adoptable", "Adoptable"
+        PENDING = "pending", "Adoption pending"
+        ADOPTED = "adopted", "Adopted"
+        DECEASED = "deceased", "Deceased"
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="pets", db_index=False
+    )
+    name = models.CharField(max_length=100, blank=True)
+    species = models.CharField(max_length=16, choices=Species)
+    breed = models.CharField(max_length=100, blank=True)
+    secondary_breed = models.CharField(max_length=100, blank=True)
+    mixed_breed = models.BooleanField(default=False)
+    sex = models.CharField(max_length=8, choices=Sex, default=Sex.UNKNOWN)
+    birth_date = models.DateField(null=True, blank=True)
+    size = models.CharField(max_length=8, choices=Size, null=True, blank=True)  # noqa: DJ001
+    color = models.CharField(max_length=100, blank=True)
+    description = models.TextField(max_length=5000, blank=True)
+    # Read with the row; PetTag is the index of it that `tag=` searches.
+    tags = models.JSONField(default=list, blank=True)
+    status = models.CharField(max_length=12, choices=Status, default=Status.HOME)
+    licence_number = models.CharField(max_length=50, blank=True)
+    licence_issued_on = models.DateField(null=True, blank=True)
+    postal_code = models.CharField(max_length=16, blank=True)
+    microchip = models.CharField(
+        max_length=15, blank=True, help_text="15 digits (ISO 11784); owner and staff see it."
+    )
+    is_public = models.BooleanField(
+        default=True, help_text="Switched off, only its owner and staff know that it exists."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = PetQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "licence_number"],
+                condition=~Q(licence_number=""),
+                name="pet_licence_unique_per_owner",
+            ),
+            models.CheckConstraint(
+                condition=Q(species__in=["dog", "cat", "rabbit", "bird", "duck", "goose", "hamster",
+                                         "guinea_pig", "horse", "goat", "pig", "reptile", "fish",
+                                         "other"]),
+                name="pet_species_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(sex__in=["female", "male", "unknown"]), name="pet_sex_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(size=None) | Q(size__in=["small", "medium", "large", "xlarge"]),
+                name="pet_size_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["home", "lost", "found", "adoptable", "pending", "adopted",
+                                        "deceased"]),
+                name="pet_status_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(microchip="") | Q(microchip__length=15), name="pet_microchip_length"
+            ),
+        ]  # fmt: skip
+        # Each filter and each ordering ends on id, as the pages do: a page is read off the index.
+        indexes = [
+            models.Index(fields=["owner", "id"], name="pet_owner_idx"),
+            models.Index(fields=["species", "id"], name="pet_species_idx"),
+            models.Index(Lower("breed"), "id", name="pet_breed_idx"),
+            models.Index(fields=["status", "id"], name="pet_status_idx"),
+            models.Index(fields=["sex", "id"], name="pet_sex_idx"),
+            models.Index(fields=["size", "id"], name="pet_size_idx"),
+            models.Index(fields=["postal_code", "id"], name="pet_postal_code_idx"),
+            models.Index(fields=["birth_date", "id"], name="pet_birth_date_idx"),
+            models.Index(fields=["name", "id"], name="pet_name_idx"),
+            models.Index(fields=["created_at", "id"], name="pet_created_idx"),
+            models.Index(fields=["updated_at", "id"], name="pet_updated_idx"),
+        ]
+
+    def __str__(self):
+        return self.name or f"{self.get_species_display()} {self.pk}"
+
+    def save(self, *args, update_fields=None, **kwargs):
+        """Save the row, and the index of its tags when they may have changed."""
+        adding = self._state.adding
+        super().save(*args, update_fields=update_fields, **kwargs)
+        stale = not adding and (update_fields is None or "tags" in update_fields)
+        if stale:
+            self.tag_index.all().delete()
+        if self.tags and (adding or stale):
+            PetTag.objects.bulk_create(PetTag(pet=self, tag=tag) for tag in self.tags)
+
+
+class PetTag(models.Model):
+    """One tag of one pet, for looking pets up by tag.  Written by Pet.save alone."""
+
+    pet = models.ForeignKey(Pet, models.CASCADE, related_name="tag_index", db_index=False)
+    tag = models.CharField(max_length=40)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["pet", "tag"], name="pet_tag_once"),
+        ]
+        indexes = [models.Index(fields=["tag", "pet"], name="pet_tag_idx")]
+
+    def __str__(self):
+        return self.tag

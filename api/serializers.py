@@ -1,0 +1,251 @@
+"""How users and pets are written and read: the one description of the data."""
+
+import datetime
+
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from .models import Pet
+
+User = get_user_model()
+FORM_FIELDS = {"csrfmiddlewaretoken"}
+MAX_TAGS = 20
+
+
+class StrictSerializer(serializers.ModelSerializer):
+    """Unknown fields are refused by name; read-only ones are ignored, so that what was read can
+    be sent back."""
+
+    def to_internal_value(self, data):
+        if isinstance(data, dict):  # a QueryDict is one too
+            unknown = [name for name in data if name not in self.fields and name not in FORM_FIELDS]
+            if unknown:
+                raise serializers.ValidationError(
+                    {
+                        name: serializers.ErrorDetail("Unknown field.", code="unknown_field")
+                        for name in sorted(map(str, unknown))
+                    }
+                )
+        return super().to_internal_value(data)
+
+    def update(self, instance, validated_data):
+        """Write the fields that were sent and nothing else."""
+        for name, value in validated_data.items():
+            setattr(instance, name, value)
+        stamps = {"updated_at"} & {field.name for field in instance._meta.concrete_fields}
+        instance.save(update_fields=[*validated_data, *stamps])
+        return instance
+
+
+class OwnerSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = User
+        fields = ["id", "username"]
+        read_only_fields = fields
+
+
+class TagField(serializers.CharField):
+    """A word or two: lower case, without spaces around it."""
+
+    def to_internal_value(self, data):
+        return super().to_internal_value(data).lower()
+
+
+class PetSerializer(StrictSerializer):
+    url = serializers.HyperlinkedIdentityField(view_name="pet-detail")
+    tags = serializers.ListField(
+        child=TagField(max_length=40), max_length=MAX_TAGS, required=False, default=list
+    )
+    owner = OwnerSerializer(read_only=True)
+
+    class Meta:
+        model = Pet
+        fields = [
+            "id", "url", "owner", "name", "species", "breed", "secondary_breed", "mixed_breed",
+            "sex", "birth_date", "size", "color", "description", "tags", "status",
+            "licence_number", "licence_issued_on", "postal_code", "microchip", "is_public",
+            "created_at", "updated_at",
+        ]  # fmt: skip
+        read_only_fields = ["id", "created_at", "updated_at"]
+        extra_kwargs = {
+            "microchip": {
+                "help_text": "15 digits (ISO 11784). Only the owner and staff get this field.",
+            },
+        }
+        # The database keeps licence numbers apart; asking it first would cost a query and a race.
+        validators = []
+
+    def validate_microchip(self, value):
+        if value and not (len(value) == 15 and value.isascii() and value.isdigit()):
+            raise serializers.ValidationError("A microchip number has 15 digits (ISO 11784).")
+        return value
+
+    def validate_birth_date(self, value):
+        return not_in_the_future(value)
+
+    def validate_licence_issued_on(self, value):
+        return not_in_the_future(value)
+
+    def validate_tags(self, value):
+        return list(dict.fromkeys(value))
+
+    def to_representation(self, pet):
+        data = super().to_representation(pet)
+        if not self.may_see_microchip(pet):
+            del data["microchip"]
+        return data
+
+    def may_see_microchip(self, pet):
+        request = self.context.get("request")
+        if request is None:  # no caller: the command line, which is the operator's
+            return True
+        user = request.user
+        return user is not None and (user.pk == pet.owner_id or user.is_staff)
+
+    def create(self, validated_data):
+        with refuse_second_licence():
+            return Pet.objects.create(**validated_data)
+
+    def update(self, instance, validated_data):
+        with refuse_second_licence():
+            return super().update(instance, validated_data)
+
+
+def not_in_the_future(day):
+    # A day of grace: it is already tomorrow somewhere.
+    if day and day > timezone.now().date() + datetime.timedelta(days=1):
+        raise serializers.ValidationError("The date lies in the future.")
+    return day
+
+
+class refuse_second_licence(transaction.Atomic):  # noqa: N801  (used as `with …():`)
+    """Turn the database's refusal of a second licence number into a problem of its field."""
+
+    def __init__(self):
+        super().__init__(using=None, savepoint=True, durable=False)
+
+    def __exit__(self, exc_type, exc_value, traceback):
+        super().__exit__(exc_type, exc_value, traceback)
+        if isinstance(exc_value, IntegrityError) and "licence" in str(exc_value):
+            raise serializers.ValidationError(
+                {"licence_number": "This owner has a pet with this licence number already."},
+                code="unique",
+            ) from exc_value
+
+
+class PetSummarySerializer(serializers.ModelSerializer):
+    """A pet in a few words, as a profile shows it."""
+
+    url = serializers.HyperlinkedIdentityField(view_name="pet-detail")
+
+    class Meta:
+        model = Pet
+        fields = ["id", "url", "name", "species", "breed", "status"]
+
+
+class UserSerializer(serializers.ModelSerializer):
+    """A public profile."""
+
+    url = serializers.HyperlinkedIdentityField(view_name="user-detail", lookup_field="username")
+    pet_count = serializers.IntegerField(read_only=True, help_text="How many you may see.")
+    pets = PetSummarySerializer(
+        source="newest_pets", many=True, read_only=True, help_text="The newest five of them."
+    )
+    pets_url = serializers.HyperlinkedIdentityField(
+        view_name="user-pets", lookup_field="username", help_text="All of them, in pages."
+    )
+
+    class Meta:
+        model = User
+        fields = [
+            "id", "url", "username", "display_name", "bio", "is_organization", "date_joined",
+            "pet_count", "pets", "pets_url",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class ProfileSerializer(StrictSerializer):
+    """One's own profile: the public one and the e-mail address."""
+
+    pets_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = User
+        fields = [
+            "id", "username", "display_name", "bio", "is_organization", "date_joined", "email",
+            "pets_url",
+        ]  # fmt: skip
+        read_only_fields = ["id", "username", "is_organization", "date_joined", "email"]
+
+    @extend_schema_field(serializers.URLField)
+    def get_pets_url(self, user):
+        return reverse(
+            "user-pets", kwargs={"username": user.username}, request=self.context["request"]
+        )
+
+    def to_representation(self, user):
+        data = super().to_representation(user)
+        auth = self.context["request"].auth
+        # Signed in is oneself; an app or a script needs to have been given the address.
+        if auth is not None and not auth.allow_scopes(["email"]):
+            del data["email"]
+        return data
+
+
+class CredentialSerializer(serializers.Serializer):
+    """What the request was authenticated by."""
+
+    kind = serializers.ChoiceField(choices=["session", "token", "key"])
+    name = serializers.CharField(help_text="The app's or the key's name; empty for a session.")
+    scopes = serializers.ListField(
+        child=serializers.CharField(), help_text="What it may do; a session may do everything."
+    )
+    expires_at = serializers.DateTimeField(allow_null=True)
+
+
+class MeSerializer(serializers.Serializer):
+    """Who is calling, and with what."""
+
+    user = ProfileSerializer(allow_null=True, help_text="Null for an app that acts for itself.")
+    credential = CredentialSerializer()
+
+
+class SpeciesSerializer(serializers.Serializer):
+    code = serializers.ChoiceField(choices=Pet.Species.choices)
+    name = serializers.CharField()
+
+
+class BreedSerializer(serializers.Serializer):
+    species = serializers.ChoiceField(choices=Pet.Species.choices)
+    name = serializers.CharField(source="breed")
+    pet_count = serializers.IntegerField(help_text="How many public pets are of it.")
+
+
+class StatsSerializer(serializers.Serializer):
+    """How many pets there are that the caller may see."""
+
+    total = serializers.IntegerField()
+    by_species = serializers.DictField(child=serializers.IntegerField())
+    by_status = serializers.DictField(child=serializers.IntegerField())
+
+
+class ProblemDetailSerializer(serializers.Serializer):
+    field = serializers.CharField(help_text="The field or parameter; empty for the whole.")
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer):
+    """An error (RFC 9457)."""
+
+    type = serializers.URLField(help_text="A page about this kind of problem.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    instance = serializers.CharField(help_text="The path that was asked for.")
+    errors = ProblemDetailSerializer(many=True)
+    request_id = serializers.CharField(help_text="Name it when you ask for help.")

@@ -1,0 +1,20 @@
+"""The API's addresses, all with a trailing slash that callers may leave out."""
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from . import views
+
+router = SimpleRouter(use_regex_path=True)
+router.register("pets", views.PetViewSet, basename="pet")
+router.register("users", views.UserViewSet, basename="user")
+
+urlpatterns = [
+    path("", views.RootView.as_view(), name="root"),
+    path("me/", views.MeView.as_view(), name="me"),
+    path("species/", views.SpeciesView.as_view(), name="species"),
+    path("breeds/", views.BreedsView.as_view(), name="breeds"),
+    path("schema/", views.SchemaView.as_view(), name="schema"),
+    path("users/<str:username>/pets/", views.UserPetsView.as_view(), name="user-pets"),
+    path("", include(router.urls)),
+]

@@ -1,0 +1,244 @@
+"""The resources: pets, users, the caller, and the reference data around them."""
+
+from django.contrib.auth import get_user_model, logout
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework import status, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import NotFound
+from rest_framework.generics import GenericAPIView, get_object_or_404
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+
+from . import serializers
+from .filters import BreedFilter, PetFilter, UserFilter
+from .models import Pet
+from .permissions import HasScope, IsOwnerOrStaff, IsPublic, SessionRequired
+
+User = get_user_model()
+NEWEST_PETS = 5
+
+
+class PetViewSet(viewsets.ModelViewSet):
+    """Pets: the public ones, and your own.
+
+    An owner changes and removes their pets, staff everybody's.  A pet with `is_public` false
+    does not exist for others.
+    """
+
+    required_scopes = ["pets"]
+    permission_classes = [HasScope, IsOwnerOrStaff]
+    serializer_class = serializers.PetSerializer
+    filterset_class = PetFilter
+    lookup_value_regex = "[0-9]{1,18}"  # what fits a 64-bit column; more is not found
+    queryset = Pet.objects.select_related("owner").order_by("-id")
+
+    def get_queryset(self):
+        return super().get_queryset().visible_to(self.request.user)
+
+    def perform_create(self, serializer):
+        serializer.save(owner=self.request.user)
+
+    @extend_schema(responses=serializers.StatsSerializer)
+    @action(detail=False, pagination_class=None)
+    def stats(self, request):
+        """Count the pets you can see by species and by status; takes the filters of the list."""
+        pets = self.filter_queryset(self.get_queryset()).order_by()
+        rows = pets.values_list("species", "status").annotate(count=Count("*"))
+        by_species, by_status = {}, {}
+        for species, state, count in rows.values_list("species", "status", "count"):
+            by_species[species] = by_species.get(species, 0) + count
+            by_status[state] = by_status.get(state, 0) + count
+        return Response(
+            {
+                "total": sum(by_species.values()),
+                "by_species": dict(sorted(by_species.items())),
+                "by_status": dict(sorted(by_status.items())),
+            }
+        )
+
+
+class UserViewSet(viewsets.ReadOnlyModelViewSet):
+    """Public profiles of people and organisations, with their newest pets."""
+
+    required_scopes = ["users"]
+    serializer_class = serializers.UserSerializer
+    filterset_class = UserFilter
+    lookup_field = "username"
+    lookup_value_regex = "[^/]+"
+    queryset = User.objects.filter(is_active=True).order_by("id")
+
+    def get_queryset(self):
+        pets = (
+            Pet.objects.visible_to(self.request.user).filter(owner=OuterRef("pk")).order_by("-id")
+        )
+        count = pets.order_by().values("owner").annotate(count=Count("*")).values("count")
+        # A subquery for each of the newest: five steps down an index, however many there are.
+        newest = {f"newest_{n}": Subquery(pets.values("id")[n : n + 1]) for n in range(NEWEST_PETS)}
+        return super().get_queryset().annotate(pet_count=Coalesce(Subquery(count), 0), **newest)
+
+    def list(self, request, *args, **kwargs):
+        users = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        attach_newest_pets(users)
+        return self.get_paginated_response(self.get_serializer(users, many=True).data)
+
+    def get_object(self):
+        user = super().get_object()
+        attach_newest_pets([user])
+        return user
+
+
+def attach_newest_pets(users):
+    """Set `newest_pets` on users that carry the ids of theirs.  One query for all."""
+    ids = {user: [getattr(user, f"newest_{n}") for n in range(NEWEST_PETS)] for user in users}
+    pets = Pet.objects.in_bulk({pk for own in ids.values() for pk in own if pk is not None})
+    for user, own in ids.items():
+        user.newest_pets = [pets[pk] for pk in own if pk in pets]
+
+
+class UserPetsView(GenericAPIView):
+    """The pets of one user that the caller may see."""
+
+    required_scopes = ["pets"]
+    serializer_class = serializers.PetSerializer
+    filterset_class = PetFilter
+    queryset = PetViewSet.queryset
+
+    @extend_schema(operation_id="users_pets_list", responses=serializer_class(many=True))
+    def get(self, request, username):
+        owner = get_object_or_404(User, username=username, is_active=True)
+        pets = self.get_queryset().visible_to(request.user).filter(owner=owner)
+        page = self.paginate_queryset(self.filter_queryset(pets))
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+
+@extend_schema_view(get=extend_schema(operation_id="me_retrieve"))
+class MeView(APIView):
+    """The caller."""
+
+    @property
+    def required_scopes(self):
+        # Any credential may ask what it is.
+        return ["users"] if self.request.method == "PATCH" else []
+
+    @extend_schema(responses=serializers.MeSerializer)
+    def get(self, request):
+        """Say who is calling, with what kind of credential, its scopes and its expiry."""
+        return Response(self.represent(request))
+
+    @extend_schema(request=serializers.ProfileSerializer, responses=serializers.MeSerializer)
+    def patch(self, request):
+        """Change your own profile."""
+        serializer = serializers.ProfileSerializer(
+            request.user, data=request.data, partial=True, context={"request": request}
+        )
+        serializer.is_valid(raise_exception=True)
+        serializer.save()
+        return Response(self.represent(request))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request):
+        """Remove your account with all its pets, keys and apps; only when signed in."""
+        if request.auth is not None:
+            raise SessionRequired
+        user = request.user
+        logout(request._request)
+        user.delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def represent(self, request):
+        me = {"user": request.user, "credential": credential(request)}
+        return serializers.MeSerializer(me, context={"request": request}).data
+
+
+def credential(request):
+    """Describe what `request` was authenticated by."""
+    auth = request.auth
+    if auth is None:
+        expires_at = request._request.session.get_expiry_date()
+        return {"kind": "session", "name": "", "scopes": [], "expires_at": expires_at}
+    if hasattr(auth, "application"):
+        kind, name, expires_at = "token", str(auth.application), auth.expires
+    else:
+        kind, name, expires_at = "key", auth.name, auth.expires_at
+    return {
+        "kind": kind, "name": name, "scopes": auth.scope.split(), "expires_at": expires_at,
+    }  # fmt: skip
+
+
+class SpeciesView(GenericAPIView):
+    """The species a pet can be of."""
+
+    permission_classes = [IsPublic]
+    serializer_class = serializers.SpeciesSerializer
+    filter_backends = []
+    pagination_class = None
+
+    @extend_schema(responses=serializer_class(many=True), operation_id="species_list")
+    def get(self, request):
+        species = [{"code": code, "name": name} for code, name in Pet.Species.choices]
+        return Response(self.get_serializer(species, many=True).data)
+
+
+class BreedsView(GenericAPIView):
+    """The breeds of the public pets, by species and name."""
+
+    required_scopes = ["pets"]
+    serializer_class = serializers.BreedSerializer
+    filterset_class = BreedFilter
+    queryset = (
+        Pet.objects.visible_to(None)
+        .exclude(breed="")
+        .values("species", "breed")
+        .annotate(pet_count=Count("*"))
+        .order_by("species", "breed")
+    )
+
+    @extend_schema(responses=serializer_class(many=True), operation_id="breeds_list")
+    def get(self, request):
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+
+class RootView(APIView):
+    """The registry's API: start here.
+
+    Call it with an OAuth 2 access token, an API key, or signed in.
+    """
+
+    permission_classes = [IsPublic]
+
+    @extend_schema(
+        operation_id="root_retrieve",
+        responses={200: {"type": "object", "additionalProperties": {"type": "string"}}},
+    )
+    def get(self, request):
+        names = {
+            "pets": "pet-list",
+            "users": "user-list",
+            "me": "me",
+            "species": "species",
+            "breeds": "breeds",
+            "schema": "schema",
+        }
+        return Response({name: reverse(route, request=request) for name, route in names.items()})
+
+
+class SchemaView(SpectacularAPIView):
+    """The OpenAPI 3.1 document of this API, as YAML or JSON."""
+
+    permission_classes = [IsPublic]
+
+
+class NothingHereView(APIView):
+    """Whatever no other address under /api/ matches; a bad credential is told first."""
+
+    permission_classes = [IsPublic]
+    schema = None
+
+    def initial(self, request, *args, **kwargs):
+        super().initial(request, *args, **kwargs)
+        raise NotFound("There is nothing at this address.")

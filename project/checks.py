@@ -1,0 +1,71 @@
+"""System checks: a setting that cannot work says so at start, with an id and a hint."""
+
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import Error, register
+
+
+@register()
+def check_environment(app_configs, **kwargs):
+    """Check the values that come from the environment."""
+    problems = []
+    public = urlsplit(settings.PUBLIC_URL)
+    if public.scheme not in {"http", "https"} or not public.hostname or public.path:
+        problems.append(
+            Error(
+                f"PUBLIC_URL is {settings.PUBLIC_URL!r}, which is no address of a site.",
+                hint="Write scheme and host only, such as https://pets.example.org",
+                id="project.E001",
+            )
+        )
+    elif public.scheme == "http" and public.hostname not in {"127.0.0.1", "localhost", "::1"}:
+        problems.append(
+            checks.Warning(
+                "PUBLIC_URL is http on a public host: tokens and keys would travel in clear.",
+                hint="Put a TLS proxy in front, and use https in PUBLIC_URL.",
+                id="project.W001",
+            )
+        )
+    if len(settings.SECRET_KEY) < 32:
+        problems.append(
+            Error(
+                "SECRET_KEY is shorter than 32 characters.",
+                hint="Leave it unset to have one made under var/, or give a long random one.",
+                id="project.E002",
+            )
+        )
+    if settings.TRUSTED_PROXY_COUNT < 0:
+        problems.append(
+            Error(
+                "TRUSTED_PROXY_COUNT is negative.",
+                hint="0 when nothing stands in front, else the number of proxies of yours.",
+                id="project.E003",
+            )
+        )
+    if settings.LOG_FORMAT not in {"console", "json"}:
+        problems.append(
+            Error(
+                f"LOG_FORMAT is {settings.LOG_FORMAT!r}.",
+                hint="Use console or json.",
+                id="project.E004",
+            )
+        )
+    if urlsplit(settings.TASKS_URL).scheme not in {"db", "immediate"}:
+        problems.append(
+            Error(
+                f"TASKS_URL is {settings.TASKS_URL!r}, which names no queue that is known.",
+                hint="Use db:// (a worker runs `manage.py db_worker`) or immediate://.",
+                id="project.E005",
+            )
+        )
+    if settings.DEBUG and public.scheme == "https":
+        problems.append(
+            checks.Warning(
+                "DEBUG is on for a public site: errors would show settings and source.",
+                hint="Unset DEBUG.",
+                id="project.W002",
+            )
+        )
+    return problems

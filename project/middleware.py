@@ -1,0 +1,75 @@
+"""What every request gets: an id, its true address, and one line in the log."""
+
+import ipaddress
+import re
+import time
+import uuid
+
+import structlog
+from django.conf import settings
+from django.utils.functional import SimpleLazyObject
+
+log = structlog.get_logger("pawprint.request")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class RequestMiddleware:
+    """Set `request.request_id`, answer it as X-Request-ID, and log the request when it is done.
+
+    An id that came in is kept when it is 8 to 64 letters, digits, dots, dashes or underscores.
+    The query is not logged: people put secrets there.
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        started = time.perf_counter()
+        given = request.headers.get("X-Request-ID", "")
+        request.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request.META["REMOTE_ADDR"] = client_address(request)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request.request_id)
+        response = self.get_response(request)
+        response["X-Request-ID"] = request.request_id
+        log.info(
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            ms=round((time.perf_counter() - started) * 1000, 1),
+            **caller(request),
+        )
+        return response
+
+
+def client_address(request):
+    """Return the caller's IP address, "" if there is none.
+
+    Each trusted proxy appended the address it saw to X-Forwarded-For; what stands to the left of
+    those is the caller's own claim and worth nothing.
+    """
+    address = request.META.get("REMOTE_ADDR", "")
+    count = settings.TRUSTED_PROXY_COUNT
+    if count:
+        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
+        if len(hops) >= count:
+            address = hops[-count]
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return ""
+
+
+def caller(request):
+    """Who called, for the log: ids only, never a secret."""
+    who = {}
+    user = vars(request).get("user")
+    if isinstance(user, SimpleLazyObject):  # not evaluated: asking now would cost a query
+        user = getattr(request, "_cached_user", None)
+    if user is not None and user.pk:
+        who["user"] = user.pk
+    auth = getattr(request, "auth", None)
+    if auth is not None:
+        who[type(auth).__name__.lower()] = auth.pk
+    return who

@@ -1,0 +1,426 @@
+"""Every setting, read top to bottom; values come from the environment, and wrong ones fail at start.
+
+Without any environment this is the embedded edition: SQLite, in-process cache, a task queue in
+the same database, and secrets that are made on first use and kept under var/ for this machine's
+owner only.  README.md has the table of variables; project/checks.py says which values cannot work.
+"""
+
+import os
+import secrets
+import sys
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+import structlog
+
+from api.scopes import DEFAULT_SCOPES, SCOPES
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+
+def kept_secret(name, make):
+    """Return var/NAME, made by `make()` on first use with rights for its owner only."""
+    VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = VAR_DIR / name
+    try:
+        # O_EXCL: of two processes that start together, one writes and the other reads.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        value = make()
+        file.write(value)
+    return value
+
+
+def make_signing_key():
+    """Return a new RSA key for id_tokens, as PEM."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    return (
+        rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        .private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        .decode()
+    )
+
+
+# --- Where it runs -----------------------------------------------------------------------------
+
+VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
+DEBUG = env.bool("DEBUG", False)
+PUBLIC_URL = env.str(
+    "PUBLIC_URL", f"http://{env.str('HOST', '127.0.0.1')}:{env.str('PORT', '8000')}"
+).rstrip("/")
+_public = urlsplit(PUBLIC_URL)
+_loopback = _public.hostname in {"127.0.0.1", "localhost", "::1", "0.0.0.0", "::", None}
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS",
+    default=["127.0.0.1", "localhost", "[::1]"] if _loopback else [_public.hostname],
+)
+SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret("secret_key", lambda: secrets.token_hex(32))
+# How many reverse proxies of ours stand in front: X-Forwarded-For is believed that far.
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
+
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if _public.scheme in {"http", "https"} else []
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
+SECURE_SSL_REDIRECT = False  # the proxy in front redirects; a redirect here would loop behind it
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _public.scheme == "https" else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# --- What it is made of ------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "api",
+    "accounts",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "corsheaders",
+    "django_filters",
+    "django_tasks_db",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "oauth2_provider",
+    "project",
+    "rest_framework",
+]
+MIDDLEWARE = [
+    "project.middleware.RequestMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "api.middleware.ApiMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "project/templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+STATIC_URL = "/static/"
+# Where `collectstatic` puts the files, named by their content and compressed; unset, they are
+# served from where they lie, which needs no step before the start.
+STATIC_ROOT = env.str("STATIC_ROOT", "") or None
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_ROOT
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = not STATIC_ROOT
+WHITENOISE_AUTOREFRESH = DEBUG
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+LANGUAGE_CODE = "en-gb"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Data --------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.db_url("DATABASE_URL", f"sqlite:///{VAR_DIR / 'pawprint.sqlite3'}")}
+_database = DATABASES["default"]
+_database["CONN_MAX_AGE"] = None  # a connection is kept: reconnecting costs more than a request
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    # WAL lets readers go on while one writes; IMMEDIATE takes the write lock at BEGIN, so that a
+    # transaction waits for its turn instead of failing when it first writes.
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000; "
+            "PRAGMA mmap_size=268435456; PRAGMA temp_store=MEMORY;"
+        ),
+    }
+else:
+    _database["CONN_HEALTH_CHECKS"] = True
+CACHES = {"default": env.cache_url("CACHE_URL", "locmemcache://pawprint")}
+vars().update(env.email_url("EMAIL_URL", "consolemail://"))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", f"Pawprint <pawprint@{_public.hostname}>")
+
+# Where background tasks go: the queue in the database (a `db_worker` runs them), or at once.
+TASKS_URL = env.str("TASKS_URL", "db://")
+_TASK_BACKENDS = {
+    "db": "django_tasks_db.DatabaseBackend",
+    "immediate": "django_tasks.backends.immediate.ImmediateBackend",
+}
+TASKS = {
+    "default": {
+        # An unknown scheme is reported by project.E005; the database is the safe reading of it.
+        "BACKEND": _TASK_BACKENDS.get(urlsplit(TASKS_URL).scheme, _TASK_BACKENDS["db"])
+    }
+}
+
+# --- Who is calling ----------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "accounts.hashers.ClientSecretHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "/accounts/login/"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "optional"
+ACCOUNT_LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Pawprint] "
+
+# Numbered peppers under which API keys and client secrets are digested, "1:secret,2:secret": the
+# highest number serves new ones, the others still verify theirs.
+CREDENTIAL_PEPPERS = {
+    int(number): pepper
+    for number, _, pepper in (
+        entry.strip().partition(":")
+        for entry in (
+            env.str("CREDENTIAL_PEPPERS", "")
+            or "1:" + kept_secret("credential_pepper", lambda: secrets.token_hex(32))
+        ).split(",")
+    )
+}
+
+# --- OAuth 2 (django-oauth-toolkit) ------------------------------------------------------------
+
+OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.Application"
+OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "accounts.AccessToken"
+OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "accounts.RefreshToken"
+OAUTH2_PROVIDER_GRANT_MODEL = "accounts.Grant"
+OAUTH2_PROVIDER_ID_TOKEN_MODEL = "accounts.IDToken"
+OAUTH2_PROVIDER_DEVICE_GRANT_MODEL = "accounts.DeviceGrant"
+_GRANT_TYPES = [
+    "authorization_code",
+    "client_credentials",
+    "refresh_token",
+    "urn:ietf:params:oauth:grant-type:device_code",
+]
+OAUTH2_PROVIDER = {
+    "SCOPES": SCOPES,
+    "DEFAULT_SCOPES": DEFAULT_SCOPES,
+    "SCOPES_BACKEND_CLASS": "accounts.oauth.ApplicationScopes",
+    "OAUTH2_VALIDATOR_CLASS": "accounts.oauth.OAuth2Validator",
+    "CLIENT_SECRET_HASHER": "hmac_sha256",
+    "ACCESS_TOKEN_EXPIRE_SECONDS": timedelta(minutes=15).total_seconds(),
+    "REFRESH_TOKEN_EXPIRE_SECONDS": timedelta(days=30).total_seconds(),
+    "ID_TOKEN_EXPIRE_SECONDS": timedelta(minutes=15).total_seconds(),
+    "ROTATE_REFRESH_TOKEN": True,
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    # Tokens are stored as digests only, so a rotated one cannot be handed out again.
+    "REFRESH_TOKEN_GRACE_PERIOD_SECONDS": 0,
+    "REQUEST_APPROVAL_PROMPT": "force",
+    # http is for loopback alone (RFC 8252 §7.3): Application.clean() refuses it elsewhere.
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https", "http"],
+    "ALLOWED_SCHEMES": ["https", "http"],
+    "PKCE_REQUIRED": True,
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
+    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
+    "OIDC_ENABLED": True,
+    # The issuer is configuration, never the Host header of a request.
+    "OIDC_ISS_ENDPOINT": PUBLIC_URL,
+    "OIDC_RSA_PRIVATE_KEY": env.str("OIDC_RSA_PRIVATE_KEY", "", multiline=True)
+    or kept_secret("oidc_signing_key.pem", make_signing_key),
+    "OIDC_RESPONSE_TYPES_SUPPORTED": ["code"],
+    "OIDC_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": [
+        "client_secret_basic",
+        "client_secret_post",
+        "none",
+    ],
+    "OAUTH2_RESPONSE_TYPES_SUPPORTED": ["code"],
+    "OAUTH2_GRANT_TYPES_SUPPORTED": _GRANT_TYPES,
+    "OAUTH2_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": [
+        "client_secret_basic",
+        "client_secret_post",
+        "none",
+    ],
+    "OAUTH_DEVICE_VERIFICATION_URI": f"{PUBLIC_URL}/o/device/",
+    "OAUTH2_PROTECTED_RESOURCE_IDENTIFIER": PUBLIC_URL,
+    "OAUTH2_PROTECTED_RESOURCE_NAME": "Pawprint API",
+    "OAUTH2_PROTECTED_RESOURCE_DOCUMENTATION": f"{PUBLIC_URL}/docs/",
+}
+
+# --- The API -----------------------------------------------------------------------------------
+
+# The largest request body, in bytes; a larger one is answered 413 before it is read.
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_SIZE", 1024 * 1024)
+APPEND_SLASH = True
+REST_FRAMEWORK = {
+    # The first one decides 401 or 403 and the challenge: bearer tokens before keys and sessions.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.authentication.BearerAuthentication",
+        "accounts.authentication.ApiKeyAuthentication",
+        "accounts.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["api.permissions.HasScope"],
+    "DEFAULT_PARSER_CLASSES": [
+        "api.parsers.JSONParser",
+        "rest_framework.parsers.FormParser",
+        "rest_framework.parsers.MultiPartParser",
+    ],
+    "DEFAULT_RENDERER_CLASSES": [
+        "api.renderers.JSONRenderer",
+        "api.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.renderers.ContentNegotiation",
+    "DEFAULT_FILTER_BACKENDS": ["api.filters.FilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "api.pagination.KeysetPagination",
+    "DEFAULT_SCHEMA_CLASS": "api.schema.AutoSchema",
+    "EXCEPTION_HANDLER": "api.errors.exception_handler",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Pawprint API",
+    "DESCRIPTION": (
+        "A pet registry: people keep their pets in it, organisations import theirs, and apps "
+        "read and write them with the owner's consent. Call it with an OAuth 2 access token, an "
+        "API key, or signed in from a browser."
+    ),
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVERS": [{"url": "/", "description": "This server"}],
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "SpeciesCode": "api.models.Pet.Species",
+        "Sex": "api.models.Pet.Sex",
+        "Size": "api.models.Pet.Size",
+        "Status": "api.models.Pet.Status",
+    },
+    "PARSER_WHITELIST": ["api.parsers.JSONParser"],
+    "RENDERER_WHITELIST": ["api.renderers.JSONRenderer"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+    ],
+    "OAUTH2_FLOWS": ["authorizationCode", "clientCredentials"],
+    "OAUTH2_AUTHORIZATION_URL": "/o/authorize/",
+    "OAUTH2_TOKEN_URL": "/o/token/",
+    "OAUTH2_REFRESH_URL": "/o/token/",
+    "OAUTH2_SCOPES": SCOPES,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# Apps in a browser call from their own origin: those registered with an app, and these.
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/(api/|o/(token|revoke_token|userinfo)/|\.well-known/)"
+CORS_ALLOW_CREDENTIALS = False  # never with cookies
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "x-api-key",
+    "x-request-id",
+]
+CORS_EXPOSE_HEADERS = [
+    "ETag",
+    "Link",
+    "Location",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-ID",
+]
+CORS_PREFLIGHT_MAX_AGE = 24 * 3600
+
+# --- Logs --------------------------------------------------------------------------------------
+
+LOG_FORMAT = env.str("LOG_FORMAT", "console")
+_shared_processors = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+structlog.configure(
+    processors=[*_shared_processors, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "structlog": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": _shared_processors,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *(
+                    [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+                    if LOG_FORMAT == "json"
+                    else [
+                        structlog.dev.ConsoleRenderer(
+                            colors=sys.stderr.isatty(),
+                            # The rich one prints local variables: tokens and keys among them.
+                            exception_formatter=structlog.dev.plain_traceback,
+                        )
+                    ]
+                ),
+            ],
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    "loggers": {
+        # Every answer has its line from project.middleware; Django's own would be a second one.
+        "django.request": {"level": "ERROR"},
+        "django.server": {"level": "WARNING"},
+    },
+}
