@@ -1,4 +1,4 @@
-"""Every setting, read top to bottom; values come from the environment, and wrong ones fail at start.
+"""Every setting, top to bottom; values come from the environment, wrong ones fail at start.
 
 Without any environment this is the embedded edition: SQLite, in-process cache, a task queue in
 the same database, and secrets that are made on first use and kept under var/ for this machine's
@@ -56,14 +56,13 @@ def make_signing_key():
 
 VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
 DEBUG = env.bool("DEBUG", False)
-PUBLIC_URL = env.str(
-    "PUBLIC_URL", f"http://{env.str('HOST', '127.0.0.1')}:{env.str('PORT', '8000')}"
-).rstrip("/")
+PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{env.str('PORT', '8000')}").rstrip("/")
 _public = urlsplit(PUBLIC_URL)
-_loopback = _public.hostname in {"127.0.0.1", "localhost", "::1", "0.0.0.0", "::", None}
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS",
-    default=["127.0.0.1", "localhost", "[::1]"] if _loopback else [_public.hostname],
+    default=["127.0.0.1", "localhost", "[::1]"]
+    if _public.hostname in {"127.0.0.1", "localhost", "::1", None}
+    else [_public.hostname],
 )
 SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret("secret_key", lambda: secrets.token_hex(32))
 # How many reverse proxies of ours stand in front: X-Forwarded-For is believed that far.
