@@ -107,7 +107,7 @@ class ApiKey(Scoped):
 
     DEFAULT_LIFETIME = timedelta(days=90)
     MAXIMUM_LIFETIME = timedelta(days=366)
-    FIXED = ("user", "key_id", "pepper", "digest", "scope", "allowed_ips", "expires_at")
+    FIXED = ("user_id", "key_id", "pepper", "digest", "scope", "allowed_ips", "expires_at")
 
     user = models.ForeignKey(User, models.CASCADE, related_name="api_keys")
     name = models.CharField(max_length=100)
@@ -136,6 +136,15 @@ class ApiKey(Scoped):
 
     def __str__(self):
         return f"{self.name} ({keys.PREFIX}{self.key_id}_…)"
+
+    def save(self, *args, **kwargs):
+        """Save the key; ValidationError where a change would make it another key."""
+        if not self._state.adding:
+            as_made = ApiKey.objects.values(*self.FIXED).get(pk=self.pk)
+            changed = [name for name in self.FIXED if getattr(self, name) != as_made[name]]
+            if changed:
+                raise ValidationError(f"{', '.join(changed)} is fixed when a key is made.")
+        super().save(*args, **kwargs)
 
     def clean(self):
         problems = {}

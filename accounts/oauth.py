@@ -13,6 +13,7 @@ from oauth2_provider import views
 from oauth2_provider.oauth2_validators import OAuth2Validator as BaseValidator
 from oauth2_provider.scopes import SettingsScopes
 from oauth2_provider.settings import oauth2_settings
+from oauthlib.oauth2.rfc6749 import errors
 
 DOCS_CLIENT_ID = "pawprint-docs"
 
@@ -35,6 +36,15 @@ class ApplicationScopes(SettingsScopes):
 
 class OAuth2Validator(BaseValidator):
     """Nobody who was switched off gets a token, and claims go by the scope they belong to."""
+
+    def is_pkce_required(self, client_id, request):
+        # The toolkit refuses "plain" too, but only after the person has consented.
+        if request.code_challenge and request.code_challenge_method != "S256":
+            raise errors.InvalidRequestError(
+                description="code_challenge_method must be S256 (RFC 9700 §2.1.1).",
+                request=request,
+            )
+        return True
 
     def validate_code(self, client_id, code, client, request, *args, **kwargs):
         valid = super().validate_code(client_id, code, client, request, *args, **kwargs)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import environ
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 
 from api.scopes import DEFAULT_SCOPES, SCOPES
 
@@ -36,6 +37,16 @@ def kept_secret(name, make):
     return value
 
 
+def flag(name, default):
+    """Return a truth value from the environment; what is neither true nor false stops the start."""
+    words = {"1": True, "true": True, "yes": True, "on": True}
+    words |= {"0": False, "false": False, "no": False, "off": False, "": default}
+    try:
+        return words[env.str(name, "").lower()]
+    except KeyError:
+        raise ImproperlyConfigured(f"{name} is neither true nor false.") from None
+
+
 def make_signing_key():
     """Return a new RSA key for id_tokens, as PEM."""
     from cryptography.hazmat.primitives import serialization
@@ -55,7 +66,7 @@ def make_signing_key():
 # --- Where it runs -----------------------------------------------------------------------------
 
 VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
-DEBUG = env.bool("DEBUG", False)
+DEBUG = flag("DEBUG", False)
 PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{env.str('PORT', '8000')}").rstrip("/")
 _public = urlsplit(PUBLIC_URL)
 ALLOWED_HOSTS = env.list(
@@ -215,7 +226,8 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Pawprint] "
 # Numbered peppers under which API keys and client secrets are digested, "1:secret,2:secret": the
 # highest number serves new ones, the others still verify theirs.
 CREDENTIAL_PEPPERS = {
-    int(number): pepper
+    # What has no number becomes number 0, which accounts.E001 reports.
+    int(number) if pepper and number.isdigit() else 0: pepper
     for number, _, pepper in (
         entry.strip().partition(":")
         for entry in (

@@ -1,0 +1,105 @@
+"""The environment: defaults that work, values that cannot work, and secrets that stay private."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from .servers import ROOT
+
+PROGRAM = """
+import json
+import django
+django.setup()
+from django.conf import settings as s
+from django.core.checks import run_checks
+print(json.dumps({
+    "checks": [check.id for check in run_checks()],
+    "debug": s.DEBUG,
+    "engine": s.DATABASES["default"]["ENGINE"],
+    "hosts": s.ALLOWED_HOSTS,
+    "secure": s.SESSION_COOKIE_SECURE,
+    "tasks": s.TASKS["default"]["BACKEND"],
+    "peppers": s.CREDENTIAL_PEPPERS,
+    "secret_key": s.SECRET_KEY,
+}))
+"""
+
+
+def start(var, **environment):
+    """Start Django in a process of its own and return what it made of the environment."""
+    env = {
+        "PATH": os.environ["PATH"],
+        "VAR_DIR": str(var),
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+    }
+    answer = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM],
+        cwd=ROOT,
+        env=env | environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return json.loads(answer.stdout)
+
+
+def test_nothing_set_is_the_embedded_edition(tmp_path):
+    state = start(tmp_path / "var")
+    assert state["checks"] == []
+    assert state["debug"] is False
+    assert state["engine"] == "django.db.backends.sqlite3"
+    assert state["tasks"] == "django_tasks_db.DatabaseBackend"
+    assert "127.0.0.1" in state["hosts"]
+
+
+def test_secrets_are_made_once_and_are_their_owners_alone(tmp_path):
+    var = tmp_path / "var"
+    first, second = start(var), start(var)
+    assert first["secret_key"] == second["secret_key"]
+    assert first["peppers"] == second["peppers"]
+    assert stat.S_IMODE(var.stat().st_mode) == 0o700
+    made = sorted(path.name for path in var.iterdir())
+    assert made == ["credential_pepper", "oidc_signing_key.pem", "secret_key"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in var.iterdir()} == {0o600}
+
+
+def test_two_installations_share_no_secret(tmp_path):
+    assert start(tmp_path / "a")["secret_key"] != start(tmp_path / "b")["secret_key"]
+
+
+def test_a_public_site_over_https_has_secure_cookies_and_its_own_host(tmp_path):
+    state = start(tmp_path / "var", PUBLIC_URL="https://pets.example.org")
+    assert state["secure"] is True
+    assert state["hosts"] == ["pets.example.org"]
+    assert state["checks"] == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "check"),
+    [
+        ({"PUBLIC_URL": "pets.example.org"}, "project.E001"),
+        ({"PUBLIC_URL": "https://pets.example.org/api"}, "project.E001"),
+        ({"PUBLIC_URL": "http://pets.example.org"}, "project.W001"),
+        ({"SECRET_KEY": "short"}, "project.E002"),
+        ({"TRUSTED_PROXY_COUNT": "-1"}, "project.E003"),
+        ({"LOG_FORMAT": "xml"}, "project.E004"),
+        ({"TASKS_URL": "carrier-pigeon://"}, "project.E005"),
+        ({"PUBLIC_URL": "https://pets.example.org", "DEBUG": "true"}, "project.W002"),
+        ({"CREDENTIAL_PEPPERS": "1:short"}, "accounts.E001"),
+        ({"CREDENTIAL_PEPPERS": "0:" + "x" * 40}, "accounts.E001"),
+        ({"CREDENTIAL_PEPPERS": "x" * 40}, "accounts.E001"),
+        ({"CORS_ALLOWED_ORIGINS": "app.example"}, "corsheaders.E013"),
+    ],
+)
+def test_a_value_that_cannot_work_is_named_by_a_check(tmp_path, environment, check):
+    assert check in start(tmp_path / "var", **environment)["checks"]
+
+
+@pytest.mark.parametrize("environment", [{"DEBUG": "perhaps"}, {"TRUSTED_PROXY_COUNT": "two"}])
+def test_a_value_of_the_wrong_type_stops_the_start(tmp_path, environment):
+    with pytest.raises(subprocess.CalledProcessError):
+        start(tmp_path / "var", **environment)
