@@ -3,6 +3,7 @@
 The rules are RFC 6749's and RFC 9700's; endpoints under /o/ answer in RFC 6749's shape.
 """
 
+import functools
 import json
 from urllib.parse import urlsplit
 
@@ -90,6 +91,20 @@ class TokenView(views.TokenView):
         if request.POST.get("grant_type") == device and not request.POST.get("device_code"):
             return token_error("invalid_request", "device_code is missing.")
         return super().post(request, *args, **kwargs)
+
+
+def refuse_nul(view):
+    """Wrap a view so that a parameter with a NUL byte is invalid_request: no database that we
+    run on can look one up, and PostgreSQL says so by failing."""
+
+    @functools.wraps(view)
+    def wrapped(request, *args, **kwargs):
+        for parameters in (request.GET, request.POST):
+            if any("\x00" in value for _, values in parameters.lists() for value in values):
+                return token_error("invalid_request", "A parameter holds a NUL byte.")
+        return view(request, *args, **kwargs)
+
+    return wrapped
 
 
 def token_error(error, description):

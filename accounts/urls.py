@@ -15,9 +15,13 @@ OURS = {
 def with_our_views(patterns):
     """The toolkit's patterns with our views in place of those we override."""
     return [
-        path(str(pattern.pattern), OURS[pattern.name].as_view(), name=pattern.name)
-        if pattern.name in OURS
-        else pattern
+        path(
+            str(pattern.pattern),
+            oauth.refuse_nul(
+                OURS[pattern.name].as_view() if pattern.name in OURS else pattern.callback
+            ),
+            name=pattern.name,
+        )
         for pattern in patterns
     ]
 

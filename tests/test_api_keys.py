@@ -109,7 +109,7 @@ def test_a_mistyped_key_is_refused_without_a_query(alice, spoil, django_assert_n
 
 
 def test_a_well_formed_key_that_was_never_made_answers_like_a_wrong_one(alice):
-    api_key, key = make_key(alice)
+    api_key, _ = make_key(alice)
     stranger, _ = keys.generate()
     body = f"{keys.PREFIX}{api_key.key_id}_{stranger[17:-6]}"
     forged = body + keys.checksum(body)

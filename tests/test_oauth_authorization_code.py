@@ -1,5 +1,6 @@
 """Authorization code with PKCE (RFC 6749 §4.1, RFC 7636, RFC 9700, RFC 9207)."""
 
+import base64
 from datetime import timedelta
 
 import pytest
@@ -257,8 +258,6 @@ def test_a_person_who_was_switched_off_gets_no_new_token(alice_in_browser, app, 
 
 
 def basic(app):
-    import base64
-
     return {
         "Authorization": "Basic " + base64.b64encode(f"{app.client_id}:{SECRET}".encode()).decode()
     }
@@ -323,3 +322,11 @@ def test_a_bad_token_request_is_answered_in_rfc_6749s_shape(app, form):
         "unsupported_grant_type",
         "unauthorized_client",
     }
+
+
+@pytest.mark.parametrize("name", ["client_id", "redirect_uri", "state", "scope", "nonce"])
+def test_a_nul_byte_in_an_authorization_request_is_an_error_and_not_a_crash(
+    alice_in_browser, app, name
+):
+    query = authorization_request(app) | {name: "a\x00b"}
+    assert alice_in_browser.get("/o/authorize/", query).status_code == 400
