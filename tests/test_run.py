@@ -1,0 +1,85 @@
+"""`make run` and load_demo: what a newcomer starts, and what an operator finds in it."""
+
+import re
+import stat
+import subprocess
+
+import pytest
+import requests
+
+from api.models import Pet
+
+from .servers import ROOT, running_server
+
+pytestmark = pytest.mark.server
+
+
+def test_it_prints_where_to_go_how_to_sign_in_and_a_first_curl_line(server):
+    log = (server.var.parent / "server.log").read_text()
+    assert f"Pawprint is running at {server.url}" in log
+    assert f"sign in as user1, password {server.password}" in log
+    curl = re.search(r"curl -H .*", log)[0]
+    answer = subprocess.run(
+        ["sh", "-c", curl], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert '"results":' in answer
+
+
+def test_the_demo_holds_the_tutorials_users_and_their_pets(server):
+    users = requests.get(f"{server.url}/api/v1/users/", headers={"X-API-Key": server.key}).json()
+    species = {
+        user["username"]: sorted(pet["species"] for pet in user["pets"])
+        for user in users["results"]
+    }
+    assert species["user1"] == ["dog"]
+    assert species["user2"] == []
+    assert species["user3"] == ["duck", "duck", "goose"]
+    assert species["user4"] == ["hamster"]
+
+
+def test_what_it_keeps_in_clear_is_its_owners_alone(server):
+    for name in ("demo_api_key", "demo_password", "demo_client_secret", "secret_key"):
+        assert stat.S_IMODE((server.var / name).stat().st_mode) == 0o600, name
+
+
+def test_load_demo_changes_nothing_the_second_time_and_tops_up_when_asked(server):
+    before = server.key, server.password
+    assert "0 pets were generated" in server.manage("load_demo")
+    assert (server.key, server.password) == before
+    assert "50 pets were generated" in server.manage("load_demo", "--pets", "250")
+
+
+def test_a_second_start_finds_its_data_and_keeps_its_key(tmp_path):
+    with running_server(tmp_path / "var") as first:
+        key = first.key
+        made = requests.post(
+            f"{first.url}/api/v1/pets/",
+            headers={"X-API-Key": key},
+            json={"name": "Kept", "species": "cat"},
+        ).json()
+    with running_server(tmp_path / "var") as second:
+        assert second.key == key
+        answer = requests.get(f"{second.url}/api/v1/pets/{made['id']}/", headers={"X-API-Key": key})
+        assert answer.json()["name"] == "Kept"
+
+
+def test_no_secret_is_in_the_servers_log(server):
+    requests.get(f"{server.url}/api/v1/pets/", headers={"X-API-Key": server.key})
+    requests.get(f"{server.url}/api/v1/pets/", headers={"Authorization": f"Bearer {server.key}"})
+    log = (server.var.parent / "server.log").read_text()
+    for name in ("demo_api_key", "demo_client_secret", "secret_key", "credential_pepper"):
+        assert (server.var / name).read_text() not in log, name
+
+
+def test_generated_pets_satisfy_the_apis_own_rules(db):
+    from api.management.commands import load_demo
+    from api.serializers import PetSerializer
+
+    load_demo.ensure(pets=40)
+    for pet in Pet.objects.all():
+        data = {
+            name: value
+            for name, value in PetSerializer(pet, context={"request": None}).data.items()
+            if name not in {"url", "owner"}
+        }
+        PetSerializer(data=data).is_valid(raise_exception=True)
