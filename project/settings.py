@@ -8,7 +8,6 @@ owner only.  README.md has the table of variables; project/checks.py says which 
 import os
 import secrets
 import sys
-from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -257,9 +256,9 @@ OAUTH2_PROVIDER = {
     "SCOPES_BACKEND_CLASS": "accounts.oauth.ApplicationScopes",
     "OAUTH2_VALIDATOR_CLASS": "accounts.oauth.OAuth2Validator",
     "CLIENT_SECRET_HASHER": "hmac_sha256",
-    "ACCESS_TOKEN_EXPIRE_SECONDS": timedelta(minutes=15).total_seconds(),
-    "REFRESH_TOKEN_EXPIRE_SECONDS": timedelta(days=30).total_seconds(),
-    "ID_TOKEN_EXPIRE_SECONDS": timedelta(minutes=15).total_seconds(),
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 15 * 60,
+    "REFRESH_TOKEN_EXPIRE_SECONDS": 30 * 24 * 3600,
+    "ID_TOKEN_EXPIRE_SECONDS": 15 * 60,
     "ROTATE_REFRESH_TOKEN": True,
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
     # Tokens are stored as digests only, so a rotated one cannot be handed out again.
