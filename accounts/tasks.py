@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 from django_tasks import TaskResultStatus, task
+from django_tasks_db import DatabaseBackend
 from django_tasks_db.models import DBTaskResult
 from oauth2_provider.models import clear_expired
 
@@ -23,10 +24,10 @@ def clear_expired_credentials():
 def schedule_clean_up(**kwargs):
     """Queue the next clean-up unless one is queued; runs after each `migrate` too.
 
-    A queue that cannot wait (immediate://) has nobody to run it later: `manage.py cleartokens`.
+    Only the queue in the database needs it: Celery has a clock of its own, and what is done at
+    once (immediate://) cannot wait.
     """
-    backend = clear_expired_credentials.get_backend()
-    if not backend.supports_defer:
+    if not isinstance(clear_expired_credentials.get_backend(), DatabaseBackend):
         return
     waiting = DBTaskResult.objects.filter(
         task_path=clear_expired_credentials.module_path, status=TaskResultStatus.READY

@@ -52,11 +52,11 @@ def check_environment(app_configs, **kwargs):
                 id="project.E004",
             )
         )
-    if urlsplit(settings.TASKS_URL).scheme not in {"db", "immediate"}:
+    if urlsplit(settings.TASKS_URL).scheme not in settings.TASK_BACKENDS:
         problems.append(
             Error(
                 f"TASKS_URL is {settings.TASKS_URL!r}, which names no queue that is known.",
-                hint="Use db:// (a worker runs `manage.py db_worker`) or immediate://.",
+                hint="Use db://, immediate://, redis://… or amqp://….",
                 id="project.E005",
             )
         )

@@ -180,16 +180,18 @@ CACHES = {"default": env.cache_url("CACHE_URL", "locmemcache://pawprint")}
 vars().update(env.email_url("EMAIL_URL", "consolemail://"))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", f"Pawprint <pawprint@{_public.hostname}>")
 
-# Where background tasks go: the queue in the database (a `db_worker` runs them), or at once.
+# Where background tasks go: the queue in the database (a `db_worker` runs them), at once, or to
+# Celery by way of Redis or RabbitMQ.
 TASKS_URL = env.str("TASKS_URL", "db://")
-_TASK_BACKENDS = {
+TASK_BACKENDS = {
     "db": "django_tasks_db.DatabaseBackend",
     "immediate": "django_tasks.backends.immediate.ImmediateBackend",
+    **dict.fromkeys(["amqp", "amqps", "redis", "rediss"], "project.celery.CeleryBackend"),
 }
 TASKS = {
     "default": {
         # An unknown scheme is reported by project.E005; the database is the safe reading of it.
-        "BACKEND": _TASK_BACKENDS.get(urlsplit(TASKS_URL).scheme, _TASK_BACKENDS["db"])
+        "BACKEND": TASK_BACKENDS.get(urlsplit(TASKS_URL).scheme, TASK_BACKENDS["db"])
     }
 }
 

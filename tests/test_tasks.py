@@ -1,5 +1,10 @@
 """Background work: what is expired goes, what is live stays, and it comes again tomorrow."""
 
+import os
+import socket
+import subprocess
+import sys
+import time
 from datetime import timedelta
 
 import pytest
@@ -11,6 +16,25 @@ from accounts.models import AccessToken
 from accounts.tasks import CLEAN_UP_EVERY, clear_expired_credentials, schedule_clean_up
 
 from .conftest import make_token
+from .servers import ROOT
+
+BROKERS = {
+    "redis": (6379, "redis://127.0.0.1:6379/9"),
+    "rabbitmq": (5672, "amqp://guest:guest@127.0.0.1:5672//"),
+}
+PROGRAM = """
+import django
+django.setup()
+from datetime import timedelta
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.utils import timezone
+from accounts.tasks import clear_expired_credentials
+Session.objects.create(session_key="old", expire_date=timezone.now() - timedelta(days=1))
+with transaction.atomic():
+    clear_expired_credentials.enqueue()
+"""
+COUNT = "from django.contrib.sessions.models import Session as S; print(S.objects.count())"
 
 
 @pytest.fixture
@@ -47,3 +71,45 @@ def test_a_worker_runs_it_and_queues_the_next_one(queue):
     done, waiting = DBTaskResult.objects.order_by("run_after", "enqueued_at").all()[::-1]
     assert done.status == "SUCCESSFUL", done.traceback
     assert waiting.status == "READY"
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("broker", BROKERS)
+def test_celery_runs_it_by_way_of_a_broker(broker, tmp_path):
+    port, url = BROKERS[broker]
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)):
+            pytest.skip(f"no {broker} answers on port {port}")
+    env = os.environ | {
+        "VAR_DIR": str(tmp_path / "var"),
+        "TASKS_URL": url,
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+        "LOG_LEVEL": "INFO",
+    }
+    env.pop("DATABASE_URL", None)
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT, env=env, check=True, capture_output=True, text=True,
+        ).stdout.strip()  # fmt: skip
+
+    run("manage.py", "migrate", "--verbosity", "0")
+    run("-c", PROGRAM)
+    assert run("manage.py", "shell", "--no-imports", "-c", COUNT) == "1"
+    with (tmp_path / "log").open("w") as log:
+        worker = subprocess.Popen(
+            [*(sys.executable, "-m", "celery", "--app", "project.celery", "worker"),
+             *("--pool", "solo", "--without-gossip", "--without-mingle")],
+            cwd=ROOT, env=env, stdout=log, stderr=log,
+        )  # fmt: skip
+        try:
+            for _ in range(40):
+                if run("manage.py", "shell", "--no-imports", "-c", COUNT) == "0":
+                    break
+                time.sleep(0.5)
+            else:
+                pytest.fail((tmp_path / "log").read_text())
+        finally:
+            worker.terminate()
+            worker.wait(timeout=20)
