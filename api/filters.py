@@ -107,6 +107,10 @@ class FilterBackend(DjangoFilterBackend):
     """django-filter, with no silence: unknown parameters, empty values and repeated single
     values are problems that name the parameter."""
 
+    def get_filterset_class(self, view, queryset=None):
+        # One thing is found by its address: what narrows a list says nothing about it.
+        return None if getattr(view, "detail", False) else super().get_filterset_class(view)
+
     def filter_queryset(self, request, queryset, view):
         self.refuse_unknown(request, view)
         return super().filter_queryset(request, queryset, view)
@@ -115,8 +119,9 @@ class FilterBackend(DjangoFilterBackend):
         """Raise ValidationError for the parameters that `view` does not know."""
         filterset = self.get_filterset_class(view)
         filters = filterset.base_filters if filterset else {}
-        paginator = getattr(view, "paginator", None)
-        known = {*filters, *getattr(paginator, "page_query_params", ()), *RENDERING_PARAMETERS}
+        known = {*filters, *RENDERING_PARAMETERS}
+        if not getattr(view, "detail", False):
+            known |= {*getattr(view.paginator, "page_query_params", ())}
         problems = {}
         for name, values in request.query_params.lists():
             if name not in known:

@@ -1,6 +1,7 @@
 """What must be settled about an API request before a view sees it."""
 
 from django.conf import settings
+from django.utils.cache import patch_vary_headers
 
 from . import errors
 
@@ -18,7 +19,12 @@ class ApiMiddleware:
         if request.path_info.startswith("/api/") and not request.path_info.endswith("/"):
             request.path_info += "/"
             request.path += "/"
-        return self.refuse_body(request) or self.get_response(request)
+        response = self.refuse_body(request) or self.get_response(request)
+        if request.path_info.startswith("/api/"):
+            # What one caller may see is nobody else's: not for shared caches, never for another.
+            response.headers.setdefault("Cache-Control", "private")
+            patch_vary_headers(response, ["Authorization", "X-API-Key", "Cookie"])
+        return response
 
     def refuse_body(self, request):
         """Return the answer to a body that is too large or of unknown length, else None."""

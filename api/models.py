@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Length, Lower
+from django.utils import timezone
 
 models.CharField.register_lookup(Length)  # the microchip's constraint asks for its length
 
@@ -26,6 +27,16 @@ class PetQuerySet(models.QuerySet):
         self.bulk_create(pets)
         PetTag.objects.bulk_create(PetTag(pet=pet, tag=tag) for pet in pets for tag in pet.tags)
         return pets
+
+    def amend(self, pets, names):
+        """Write the fields `names` of `pets`, which exist, with the index of their tags."""
+        now = timezone.now()
+        for pet in pets:
+            pet.updated_at = now
+        self.bulk_update(pets, [*names, "updated_at"])
+        if "tags" in names:
+            PetTag.objects.filter(pet__in=pets).delete()
+            PetTag.objects.bulk_create(PetTag(pet=pet, tag=tag) for pet in pets for tag in pet.tags)
 
 
 class Pet(models.Model):

@@ -23,7 +23,37 @@ def encode(value):
     return value.isoformat() if isinstance(value, date | datetime) else value
 
 
-class KeysetPagination(BasePagination):
+class SinglePage(BasePagination):
+    """All there is on one page, in the shape that every list has."""
+
+    page_query_params = ()
+    next = previous = None
+
+    def paginate_queryset(self, queryset, request, view=None):
+        return list(queryset)
+
+    def get_paginated_response(self, data):
+        links = [(self.next, "next"), (self.previous, "prev")]
+        header = ", ".join(f'<{url}>; rel="{rel}"' for url, rel in links if url)
+        return Response(
+            {"next": self.next, "previous": self.previous, "results": data},
+            headers={"Link": header} if header else None,
+        )
+
+    def get_paginated_response_schema(self, schema):
+        link = {"type": ["string", "null"], "format": "uri"}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {
+                "next": {**link, "description": "The next page, null on the last one."},
+                "previous": {**link, "description": "The page before, null on the first one."},
+                "results": schema,
+            },
+        }
+
+
+class KeysetPagination(SinglePage):
     """Pages of `page_size` rows in the queryset's own order, which must be total.
 
     A cursor holds the values of the ordering at the page's edge, and is signed together with the
@@ -106,26 +136,6 @@ class KeysetPagination(BasePagination):
                 else strictly
             )
         return condition
-
-    def get_paginated_response(self, data):
-        links = [(self.next, "next"), (self.previous, "prev")]
-        header = ", ".join(f'<{url}>; rel="{rel}"' for url, rel in links if url)
-        return Response(
-            {"next": self.next, "previous": self.previous, "results": data},
-            headers={"Link": header} if header else None,
-        )
-
-    def get_paginated_response_schema(self, schema):
-        link = {"type": ["string", "null"], "format": "uri"}
-        return {
-            "type": "object",
-            "required": ["next", "previous", "results"],
-            "properties": {
-                "next": {**link, "description": "The next page, null on the last one."},
-                "previous": {**link, "description": "The page before, null on the first one."},
-                "results": schema,
-            },
-        }
 
     def get_schema_operation_parameters(self, view):
         return [

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from . import serializers
 from .filters import BreedFilter, PetFilter, UserFilter
 from .models import Pet
+from .pagination import SinglePage
 from .permissions import HasScope, IsOwnerOrStaff, IsPublic, SessionRequired
 
 User = get_user_model()
@@ -174,13 +175,15 @@ class SpeciesView(GenericAPIView):
 
     permission_classes = [IsPublic]
     serializer_class = serializers.SpeciesSerializer
-    filter_backends = []
-    pagination_class = None
+    pagination_class = SinglePage
 
-    @extend_schema(responses=serializer_class(many=True), operation_id="species_list")
+    @extend_schema(
+        responses=serializer_class(many=True), operation_id="species_list", filters=False
+    )
     def get(self, request):
         species = [{"code": code, "name": name} for code, name in Pet.Species.choices]
-        return Response(self.get_serializer(species, many=True).data)
+        page = self.paginate_queryset(self.filter_queryset(species))
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 
 class BreedsView(GenericAPIView):
