@@ -6,7 +6,7 @@ import django_filters
 from django import forms
 from django.contrib.auth import get_user_model
 from django.core.validators import ProhibitNullCharactersValidator
-from django.db.models import Exists, OuterRef, Q, Value
+from django.db.models import Q, Subquery, Value
 from django.db.models.functions import Lower
 from django_filters.constants import EMPTY_VALUES
 from django_filters.rest_framework import DjangoFilterBackend, FilterSet
@@ -92,12 +92,12 @@ class PetFilter(FilterSet):
         return queryset.annotate(breed_lower=Lower("breed")).filter(breed_lower=Lower(Value(value)))
 
     def by_owner(self, queryset, name, value):
-        # By id: the planner then knows how many pets the owner has, and the index fits.
-        owner = get_user_model().objects.filter(username=value).values("id")
-        return queryset.filter(owner__in=owner)
+        # As one value, not a list: the index of owner and id then gives the page in its order.
+        owner = get_user_model().objects.filter(username=value).values("id")[:1]
+        return queryset.filter(owner=Subquery(owner))
 
     def by_tag(self, queryset, name, value):
-        return queryset.filter(Exists(PetTag.objects.filter(pet=OuterRef("pk"), tag=value)))
+        return queryset.filter(id__in=PetTag.objects.filter(tag=value).values("pet"))
 
     def by_text(self, queryset, name, value):
         return queryset.filter(Q(name__icontains=value) | Q(breed__icontains=value))

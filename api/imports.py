@@ -26,7 +26,7 @@ BATCH_SIZE = 1000
 class RowSerializer(PetSerializer):
     """PetSerializer for row after row: asks only the fields that a row gives, or has to give.
 
-    To ask the others takes longer than all else, and what they would say is the model's default.
+    The others would cost a third of the time, to say the model's default.
     """
 
     def __init__(self):

@@ -35,7 +35,7 @@ class PetViewSet(viewsets.ModelViewSet):
     serializer_class = serializers.PetSerializer
     filterset_class = PetFilter
     lookup_value_regex = "[0-9]{1,18}"  # what fits a 64-bit column; more is not found
-    queryset = Pet.objects.select_related("owner").order_by("-id")
+    queryset = Pet.objects.with_owner().order_by("-id")
 
     def get_queryset(self):
         return super().get_queryset().visible_to(self.request.user)
