@@ -43,7 +43,8 @@ def presented_credential(request):
     """Return `(kind, value)` for the one credential in the headers, or None for none.
 
     `kind` is "token" or "key".  Raises ConflictingCredentials for two different ones, and
-    InvalidCredential for an Authorization header that holds neither.
+    InvalidCredential for an Authorization header that holds neither.  A session cookie does not
+    count: browsers send it unasked, and a credential in the headers goes before it.
     """
     found = set()
     if "X-API-Key" in request.headers:

@@ -51,7 +51,7 @@ class Row(NamedTuple):
     """A row and the number of the line where it starts; either `values` or a `problem`."""
 
     line: int
-    values: Any
+    values: Any  # a dict of fields
     problem: str = ""
 
 
@@ -75,6 +75,7 @@ class Lines:
         self.stream = stream
         self.number = 0
         self.put_back = deque()
+        self.patience = 4 * MAX_LENGTH
         self.start_record()
 
     def start_record(self):
@@ -82,8 +83,17 @@ class Lines:
         self.length = 0
 
     def abandon_record(self):
-        """Read on after the record's first line: the others may be rows of their own."""
-        self.put_back.extendleft(reversed(self.record[1:]))
+        """Read on after the record's first line: the others may be rows of their own.
+
+        Returns the number of the last line that is given up.
+        """
+        # A file can be made such that each line would be read with all that follow, again and
+        # again; the patience of a file with a few stray quotation marks does not end.
+        if self.length <= self.patience:
+            self.patience -= self.length
+            self.put_back.extendleft(reversed(self.record[1:]))
+            del self.record[1:]
+        return self.record[-1][0]
 
     def __iter__(self):
         return self
@@ -124,8 +134,9 @@ def read_records(lines):
             return
         except csv.Error as error:
             # A quotation mark that nobody closes would take the rest of the file with it.
-            yield Row(lines.record[0][0], None, f"Not CSV: {str(error).partition(' - ')[0]}.")
-            lines.abandon_record()
+            first, last = lines.record[0][0], lines.abandon_record()
+            lost = f" The lines to {last} are lost with it." if last > first else ""
+            yield Row(first, None, f"Not CSV: {str(error).partition(' - ')[0]}.{lost}")
         else:
             if any(cells):
                 yield Row(lines.record[0][0], cells)
@@ -225,12 +236,17 @@ def read_ndjson(lines, fields):
             continue
         if text.isspace():
             continue
+        values, problem = None, ""
         try:
-            yield Row(lines.number, json.loads(text, parse_constant=refuse_constant))
+            values = json.loads(text, parse_constant=refuse_constant)
         except RecursionError:
-            yield Row(lines.number, None, "Not JSON: nested too deeply.")
+            problem = "Not JSON: nested too deeply."
         except ValueError as error:
-            yield Row(lines.number, None, f"Not JSON: {error}.")
+            problem = f"Not JSON: {error}."
+        else:
+            if not isinstance(values, dict):
+                problem = "Not a JSON object."
+        yield Row(lines.number, None if problem else values, problem)
 
 
 def refuse_constant(name):

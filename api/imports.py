@@ -39,10 +39,9 @@ class RowSerializer(PetSerializer):
         return self.given
 
     def to_internal_value(self, data):
-        if isinstance(data, dict):
-            self.given = [
-                field for field in self.writable if field.required or field.field_name in data
-            ]
+        self.given = [
+            field for field in self.writable if field.required or field.field_name in data
+        ]
         return super().to_internal_value(data)
 
 

@@ -3,10 +3,11 @@
 import datetime
 
 from django.contrib.auth import get_user_model
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.reverse import reverse
 
 from .models import Pet
@@ -37,7 +38,12 @@ class StrictSerializer(serializers.ModelSerializer):
         for name, value in validated_data.items():
             setattr(instance, name, value)
         stamps = {"updated_at"} & {field.name for field in instance._meta.concrete_fields}
-        instance.save(update_fields=[*validated_data, *stamps])
+        try:
+            instance.save(update_fields=[*validated_data, *stamps])
+        except DatabaseError:
+            if type(instance).objects.filter(pk=instance.pk).exists():
+                raise
+            raise NotFound("It was removed in the meantime.") from None
         return instance
 
 

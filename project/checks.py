@@ -52,10 +52,11 @@ def check_environment(app_configs, **kwargs):
                 id="project.E004",
             )
         )
-    if urlsplit(settings.TASKS_URL).scheme not in settings.TASK_BACKENDS:
+    tasks = urlsplit(settings.TASKS_URL).scheme  # and not the rest, which may hold a password
+    if tasks not in settings.TASK_BACKENDS:
         problems.append(
             Error(
-                f"TASKS_URL is {settings.TASKS_URL!r}, which names no queue that is known.",
+                f"TASKS_URL begins with {tasks!r}, which names no queue that is known.",
                 hint="Use db://, immediate://, redis://… or amqp://….",
                 id="project.E005",
             )

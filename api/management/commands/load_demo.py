@@ -80,9 +80,14 @@ def ensure(pets=200):
     return {
         "username": first.username,
         "password": password,
-        "key_file": os.path.relpath(settings.VAR_DIR / "demo_api_key"),
+        "key_file": shortest(settings.VAR_DIR / "demo_api_key"),
         "new": new,
     }
+
+
+def shortest(path):
+    """Return `path` as it is shortest to type from the project's folder."""
+    return path.relative_to(settings.BASE_DIR) if path.is_relative_to(settings.BASE_DIR) else path
 
 
 def make_key(user):
