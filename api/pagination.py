@@ -41,7 +41,11 @@ class SinglePage(BasePagination):
         )
 
     def get_paginated_response_schema(self, schema):
-        link = {"type": ["string", "null"], "format": "uri"}
+        link = {
+            "type": ["string", "null"],
+            "format": "uri",
+            "example": "https://pets.example.org/api/v1/pets/?cursor=W2ZhbHNlLCBbMV1d.signature",
+        }
         return {
             "type": "object",
             "required": ["next", "previous", "results"],

@@ -1,8 +1,10 @@
 """What the OpenAPI document says beyond what views and serializers say by themselves."""
 
+from django.conf import settings
 from drf_spectacular.openapi import AutoSchema as BaseAutoSchema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
-from .errors import MEDIA_TYPE
+from .errors import MEDIA_TYPE, PROBLEMS
 from .permissions import HasScope, required_scopes
 
 PROBLEM_STATUSES = {
@@ -16,6 +18,19 @@ PROBLEM_STATUSES = {
     "415": "The media type of the body is not supported.",
     "500": "Something went wrong on our side.",
 }
+PROBLEM_EXAMPLES = {
+    "400": ("invalid", "species: This field is required."),
+    "401": ("invalid_credential", "The access token has expired."),
+    "403": ("insufficient_scope", "This needs the scope {scope}, which the credential lacks."),
+    "404": ("not_found", "There is nothing here that you can see."),
+    "406": ("not_acceptable", "Available are: application/json, text/html."),
+    "411": ("length_required", "Send Content-Length; chunks are not read."),
+    "413": ("too_large", "The body may have 1,048,576 bytes at most."),
+    "415": ("unsupported_media_type", 'Unsupported media type "text/plain" in request.'),
+    "500": ("internal_error", "The request failed; it is logged under its request_id."),
+}
+SUCCESSES = {"200": "As asked.", "201": "Created.", "204": "Removed."}
+LOCATION = {"description": "Where it is.", "schema": {"type": "string", "format": "uri"}}
 REQUEST_ID = {"description": "The id of this request.", "schema": {"type": "string"}}
 CHALLENGE = {
     "description": "What is missing (RFC 6750 §3, RFC 9728 §5.1).",
@@ -37,16 +52,43 @@ class AutoSchema(BaseAutoSchema):
 
         responses = super()._get_response_bodies(direction)
         for status in self.problem_statuses():
-            answer = self._get_response_for_code(ProblemSerializer, status, [MEDIA_TYPE])
-            responses.setdefault(status, answer | {"description": PROBLEM_STATUSES[status]})
+            described = OpenApiResponse(
+                ProblemSerializer, PROBLEM_STATUSES[status], [self.problem_example(status)]
+            )
+            answer = self._get_response_for_code(described, status, [MEDIA_TYPE])
+            responses.setdefault(status, answer)
         for status, answer in responses.items():
             headers = answer.setdefault("headers", {})
             headers["X-Request-ID"] = REQUEST_ID
+            if status in SUCCESSES:
+                answer["description"] = SUCCESSES[status]
+            if status == "201":
+                headers["Location"] = LOCATION
             if status in {"401", "403"}:
                 headers["WWW-Authenticate"] = CHALLENGE
             if status == "200" and self._get_paginator() and self._is_list_view():
                 headers["Link"] = LINK
         return dict(sorted(responses.items()))
+
+    def get_auth(self):
+        auth = super().get_auth()
+        # What anybody may call needs none of them; one that is sent must hold all the same.
+        return auth if HasScope in self.view.permission_classes else [*auth, {}]
+
+    def problem_example(self, status):
+        """Return an example of the problem that answers this operation with `status`."""
+        code, detail = PROBLEM_EXAMPLES[status]
+        errors = [{"field": "species", "code": "required", "message": "This field is required."}]
+        value = {
+            "type": f"{settings.PUBLIC_URL}/docs/problems/{code}/",
+            "title": PROBLEMS[code],
+            "status": int(status),
+            "detail": detail.format(scope=" ".join(self.get_required_scopes())),
+            "instance": self.path,
+            "errors": errors if code == "invalid" else [],
+            "request_id": "0123456789abcdef0123456789abcdef",
+        }
+        return OpenApiExample(PROBLEMS[code], value, status_codes=[status], response_only=True)
 
     def problem_statuses(self):
         statuses = {"400", "401", "406", "411", "413", "500"}

@@ -5,7 +5,11 @@ import datetime
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import (
+    OpenApiExample,
+    extend_schema_field,
+    extend_schema_serializer,
+)
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.reverse import reverse
@@ -61,7 +65,44 @@ class TagField(serializers.CharField):
         return super().to_internal_value(data).lower()
 
 
+PET = {
+    "name": "Rex",
+    "species": "dog",
+    "breed": "Retriever, Labrador",
+    "secondary_breed": "",
+    "mixed_breed": False,
+    "sex": "male",
+    "birth_date": "2021-05-04",
+    "size": "large",
+    "color": "black",
+    "description": "Afraid of thunder, fond of everything else.",
+    "tags": ["friendly", "vaccinated"],
+    "status": "home",
+    "licence_number": "S107948",
+    "licence_issued_on": "2025-12-18",
+    "postal_code": "98117",
+    "microchip": "985112345678903",
+    "is_public": True,
+}
+KEPT_PET = {
+    "id": 1,
+    "url": "https://pets.example.org/api/v1/pets/1/",
+    "owner": {"id": 1, "username": "alice"},
+    **PET,
+    "created_at": "2026-01-02T03:04:05.678901Z",
+    "updated_at": "2026-01-02T03:04:05.678901Z",
+}
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("A dog", PET, request_only=True),
+        OpenApiExample("A dog, as its owner sees it", KEPT_PET, response_only=True),
+    ]
+)
 class PetSerializer(StrictSerializer):
+    """An animal and what is known of it.  Text that is not known is empty, never null."""
+
     url = serializers.HyperlinkedIdentityField(view_name="pet-detail")
     tags = serializers.ListField(
         child=TagField(max_length=40), max_length=MAX_TAGS, required=False, default=list
@@ -78,6 +119,8 @@ class PetSerializer(StrictSerializer):
         ]  # fmt: skip
         read_only_fields = ["id", "created_at", "updated_at"]
         extra_kwargs = {
+            # Not known is null here, in one way only.
+            "size": {"allow_blank": False},
             "microchip": {
                 "help_text": "15 digits (ISO 11784). Only the owner and staff get this field.",
             },
