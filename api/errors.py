@@ -48,15 +48,21 @@ def problem(request, status, code, detail, errors=()):
 
     `errors` is a list of `{field, code, message}`.
     """
+    errors = [{name: printable(text) for name, text in error.items()} for error in errors]
     return Problem(
         type=f"{settings.PUBLIC_URL}/docs/problems/{code}/",
         title=PROBLEMS[code],
         status=status,
-        detail=str(detail),
+        detail=printable(detail),
         instance=request.path,
-        errors=list(errors),
+        errors=errors,
         request_id=getattr(request, "request_id", ""),
     )
+
+
+def printable(text):
+    """Return `text` with what UTF-8 cannot write (half a surrogate pair) escaped."""
+    return str(text).encode(errors="backslashreplace").decode()
 
 
 def problem_response(request, status, code, detail):

@@ -5,7 +5,6 @@ from datetime import UTC
 import django_filters
 from django import forms
 from django.contrib.auth import get_user_model
-from django.core.validators import ProhibitNullCharactersValidator
 from django.db.models import Q, Subquery, Value
 from django.db.models.functions import Lower
 from django_filters.constants import EMPTY_VALUES
@@ -33,12 +32,10 @@ class TotalOrderingFilter(django_filters.ChoiceFilter):
 
 
 class TextFilter(django_filters.CharFilter):
-    """Text as it is: a value that is all spaces is kept, a NUL byte is refused."""
+    """Text as it is: spaces are kept, a NUL byte is refused."""
 
     def __init__(self, **kwargs):
-        super().__init__(
-            max_length=200, strip=False, validators=[ProhibitNullCharactersValidator()], **kwargs
-        )
+        super().__init__(max_length=200, strip=False, **kwargs)
 
 
 class InstantField(forms.DateTimeField):

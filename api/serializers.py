@@ -1,5 +1,6 @@
 """How users and pets are written and read: the one description of the data."""
 
+import contextlib
 import datetime
 
 from django.contrib.auth import get_user_model
@@ -42,12 +43,7 @@ class StrictSerializer(serializers.ModelSerializer):
         for name, value in validated_data.items():
             setattr(instance, name, value)
         stamps = {"updated_at"} & {field.name for field in instance._meta.concrete_fields}
-        try:
-            instance.save(update_fields=[*validated_data, *stamps])
-        except DatabaseError:
-            if type(instance).objects.filter(pk=instance.pk).exists():
-                raise
-            raise NotFound("It was removed in the meantime.") from None
+        instance.save(update_fields=[*validated_data, *stamps])
         return instance
 
 
@@ -156,11 +152,11 @@ class PetSerializer(StrictSerializer):
         return user is not None and (user.pk == pet.owner_id or user.is_staff)
 
     def create(self, validated_data):
-        with refuse_second_licence():
+        with saving():
             return Pet.objects.create(**validated_data)
 
     def update(self, instance, validated_data):
-        with refuse_second_licence():
+        with saving(instance):
             return super().update(instance, validated_data)
 
 
@@ -171,19 +167,24 @@ def not_in_the_future(day):
     return day
 
 
-class refuse_second_licence(transaction.Atomic):  # noqa: N801  (used as `with …():`)
-    """Turn the database's refusal of a second licence number into a problem of its field."""
-
-    def __init__(self):
-        super().__init__(using=None, savepoint=True, durable=False)
-
-    def __exit__(self, exc_type, exc_value, traceback):
-        super().__exit__(exc_type, exc_value, traceback)
-        if isinstance(exc_value, IntegrityError) and "licence" in str(exc_value):
-            raise serializers.ValidationError(
-                {"licence_number": "This owner has a pet with this licence number already."},
-                code="unique",
-            ) from exc_value
+@contextlib.contextmanager
+def saving(pet=None):
+    """Save within: a licence number that the owner has already is a problem of its field, and a
+    pet that somebody removed in the meantime is not there."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        if "licence" not in str(error):
+            raise
+        raise serializers.ValidationError(
+            {"licence_number": "This owner has a pet with this licence number already."},
+            code="unique",
+        ) from error
+    except DatabaseError:
+        if pet is None or Pet.objects.filter(pk=pet.pk).exists():
+            raise
+        raise NotFound("It was removed in the meantime.") from None
 
 
 class PetSummarySerializer(serializers.ModelSerializer):

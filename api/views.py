@@ -18,6 +18,7 @@ from .filters import BreedFilter, PetFilter, UserFilter
 from .models import Pet
 from .pagination import SinglePage
 from .permissions import HasScope, IsOwnerOrStaff, IsPublic, SessionRequired
+from .renderers import JSONRenderer
 
 User = get_user_model()
 NEWEST_PETS = 5
@@ -234,6 +235,12 @@ class SchemaView(SpectacularAPIView):
     """The OpenAPI 3.1 document of this API, as YAML or JSON."""
 
     permission_classes = [IsPublic]
+
+    def handle_exception(self, exc):
+        # Its own renderers write OpenAPI documents, which a problem is not.
+        self.request.accepted_renderer = JSONRenderer()
+        self.request.accepted_media_type = JSONRenderer.media_type
+        return super().handle_exception(exc)
 
 
 class NothingHereView(APIView):

@@ -1,7 +1,7 @@
 """The whole map on one page."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerOauthRedirectView
 
 from api import errors
@@ -12,7 +12,7 @@ from . import views
 urlpatterns = [
     path("", views.home, name="home"),
     path("api/v1/", include("api.urls")),
-    path("api/<path:anything>", NothingHereView.as_view()),
+    re_path(r"^api/", NothingHereView.as_view(), name="nothing-here"),
     path("docs/", views.SwaggerView.as_view(), name="docs"),
     path("docs/redoc/", views.RedocView.as_view(), name="redoc"),
     path(
