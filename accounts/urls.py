@@ -31,8 +31,11 @@ oauth_urlpatterns = [
     path(
         "o/",
         include(
-            with_our_views(toolkit.base_urlpatterns)
-            + [pattern for pattern in toolkit.oidc_urlpatterns if not is_metadata(pattern.name)]
+            with_our_views(
+                pattern
+                for pattern in toolkit.base_urlpatterns + toolkit.oidc_urlpatterns
+                if not is_metadata(pattern.name)
+            )
         ),
     ),
     *with_our_views(
