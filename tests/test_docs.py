@@ -23,7 +23,6 @@ INTERACTIVE = ("authorization_code_pkce.py", "web/serve.py")
 
 @pytest.mark.server
 def test_every_snippet_runs_as_written(server, tmp_path):
-    (tmp_path / "pets.csv").write_text("name,species\nImported,dog\n")
     ran = []
     env = server.env | {"KEY": server.key}
     for language, block in BLOCKS:
