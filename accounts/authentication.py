@@ -118,6 +118,7 @@ class BearerAuthentication(CredentialAuthentication):
     def authenticate_credential(self, token, request):
         access_token = (
             AccessToken.objects.select_related("application", "user")
+            .defer("application__client_secret", "user__password")
             .filter(token_checksum=hashlib.sha256(token.encode()).hexdigest())
             .first()
         )
@@ -146,7 +147,8 @@ class ApiKeyAuthentication(CredentialAuthentication):
         key_id = keys.parse(key)
         if key_id is None:
             raise InvalidCredential(self.REFUSAL)
-        api_key = ApiKey.objects.select_related("user").filter(key_id=key_id).first()
+        keys_of_users = ApiKey.objects.select_related("user").defer("user__password")
+        api_key = keys_of_users.filter(key_id=key_id).first()
         if api_key is None or not api_key.matches(key):
             raise InvalidCredential(self.REFUSAL)
         if api_key.revoked_at or not api_key.user.is_active:

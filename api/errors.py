@@ -24,7 +24,7 @@ PROBLEMS = {
     "invalid": "The request does not hold what it should",
     "invalid_credential": "The credential is not valid",
     "length_required": "The length of the body is missing",
-    "malformed": "The body cannot be read",
+    "malformed": "The request cannot be read",
     "method_not_allowed": "The method is not allowed here",
     "not_acceptable": "No representation that you accept",
     "not_authenticated": "A credential is needed",

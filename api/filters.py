@@ -9,6 +9,8 @@ from django.db.models import Q, Subquery, Value
 from django.db.models.functions import Lower
 from django_filters.constants import EMPTY_VALUES
 from django_filters.rest_framework import DjangoFilterBackend, FilterSet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError
 
 from .models import Pet, PetTag
@@ -64,7 +66,7 @@ class PetFilter(FilterSet):
     size = django_filters.MultipleChoiceFilter(choices=Pet.Size.choices)
     owner = TextFilter(method="by_owner", help_text="The owner's user name.")
     tag = TextFilter(method="by_tag", help_text="A tag the pet has.")
-    postal_code = TextFilter()
+    postal_code = TextFilter(help_text="The whole code, as it was given.")
     born_before = django_filters.DateFilter(
         field_name="birth_date", lookup_expr="lt", input_formats=ISO_DATE, help_text="YYYY-MM-DD"
     )
@@ -94,7 +96,9 @@ class PetFilter(FilterSet):
         return queryset.filter(owner=Subquery(owner))
 
     def by_tag(self, queryset, name, value):
-        return queryset.filter(id__in=PetTag.objects.filter(tag=value).values("pet"))
+        return queryset.filter(
+            id__in=PetTag.objects.filter(tag=value.strip().lower()).values("pet")
+        )
 
     def by_text(self, queryset, name, value):
         return queryset.filter(Q(name__icontains=value) | Q(breed__icontains=value))
@@ -145,6 +149,7 @@ class UserFilter(FilterSet):
     def by_text(self, queryset, name, value):
         return queryset.filter(Q(username__icontains=value) | Q(display_name__icontains=value))
 
+    @extend_schema_field(OpenApiTypes.BOOL)
     def by_kind(self, queryset, name, value):
         return queryset.filter(is_organization=value == "true")
 

@@ -16,11 +16,12 @@ class ApiMiddleware:
         self.get_response = get_response
 
     def __call__(self, request):
-        if request.path_info.startswith("/api/") and not request.path_info.endswith("/"):
+        in_api = f"{request.path_info}/".startswith("/api/")
+        if in_api and not request.path_info.endswith("/"):
             request.path_info += "/"
             request.path += "/"
         response = self.refuse_body(request) or self.get_response(request)
-        if request.path_info.startswith("/api/"):
+        if in_api:
             # What one caller may see is nobody else's: not for shared caches, never for another.
             response.headers.setdefault("Cache-Control", "private")
             patch_vary_headers(response, ["Authorization", "X-API-Key", "Cookie"])

@@ -1,12 +1,13 @@
 """What the OpenAPI document says beyond what views and serializers say by themselves."""
 
-from django.conf import settings
 from drf_spectacular.openapi import AutoSchema as BaseAutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 from .errors import MEDIA_TYPE, PROBLEMS
 from .permissions import HasScope, required_scopes
 
+# Where examples live: the document is the same wherever it is made.
+EXAMPLE_HOST = "https://pets.example.org"
 PROBLEM_STATUSES = {
     "400": "The request does not hold what it should, or cannot be read.",
     "401": "No credential, or one that does not hold.",
@@ -80,7 +81,7 @@ class AutoSchema(BaseAutoSchema):
         code, detail = PROBLEM_EXAMPLES[status]
         errors = [{"field": "species", "code": "required", "message": "This field is required."}]
         value = {
-            "type": f"{settings.PUBLIC_URL}/docs/problems/{code}/",
+            "type": f"{EXAMPLE_HOST}/docs/problems/{code}/",
             "title": PROBLEMS[code],
             "status": int(status),
             "detail": detail.format(scope=" ".join(self.get_required_scopes())),
@@ -99,3 +100,20 @@ class AutoSchema(BaseAutoSchema):
         if self.method in {"POST", "PUT", "PATCH"}:
             statuses.add("415")
         return statuses
+
+
+# What a caller may not get to see, with the others of its object.
+SOMETIMES = {"Pet": {"microchip"}, "Profile": {"email"}}
+
+
+def tell_what_is_certain(result, generator, request, public):
+    """Postprocessing: no body has fields of its own, and an answer has all of its fields."""
+    for name, component in result["components"]["schemas"].items():
+        if "properties" not in component:
+            continue
+        if name.endswith("Request"):
+            component["additionalProperties"] = False
+        else:
+            certain = component["properties"].keys() - SOMETIMES.get(name, set())
+            component["required"] = sorted(certain)
+    return result

@@ -4,7 +4,7 @@ import contextlib
 import datetime
 
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, models, transaction
 from django.utils import timezone
 from drf_spectacular.utils import (
     OpenApiExample,
@@ -22,9 +22,34 @@ FORM_FIELDS = {"csrfmiddlewaretoken"}
 MAX_TAGS = 20
 
 
+class Text(serializers.CharField):
+    """Text is text: DRF would take a number for it."""
+
+    def to_internal_value(self, data):
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Truth(serializers.BooleanField):
+    """True or false, and in a form a word for it: DRF would take a number too."""
+
+    def to_internal_value(self, data):
+        if not isinstance(data, bool | str):
+            self.fail("invalid", input=data)
+        return super().to_internal_value(data)
+
+
 class StrictSerializer(serializers.ModelSerializer):
     """Unknown fields are refused by name; read-only ones are ignored, so that what was read can
-    be sent back."""
+    be sent back.  A value is of its type: nothing is taken for something else."""
+
+    serializer_field_mapping = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.BooleanField: Truth,
+        models.CharField: Text,
+        models.TextField: Text,
+    }
 
     def to_internal_value(self, data):
         if isinstance(data, dict):  # a QueryDict is one too
@@ -54,7 +79,7 @@ class OwnerSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class TagField(serializers.CharField):
+class TagField(Text):
     """A word or two: lower case, without spaces around it."""
 
     def to_internal_value(self, data):
@@ -100,9 +125,7 @@ class PetSerializer(StrictSerializer):
     """An animal and what is known of it.  Text that is not known is empty, never null."""
 
     url = serializers.HyperlinkedIdentityField(view_name="pet-detail")
-    tags = serializers.ListField(
-        child=TagField(max_length=40), max_length=MAX_TAGS, required=False, default=list
-    )
+    tags = serializers.ListField(child=TagField(max_length=40), max_length=MAX_TAGS, required=False)
     owner = OwnerSerializer(read_only=True)
 
     class Meta:

@@ -71,7 +71,7 @@ class UserViewSet(viewsets.ReadOnlyModelViewSet):
     filterset_class = UserFilter
     lookup_field = "username"
     lookup_value_regex = "[^/]+"
-    queryset = User.objects.filter(is_active=True).order_by("id")
+    queryset = User.objects.filter(is_active=True).defer("password").order_by("id")
 
     def get_queryset(self):
         pets = (

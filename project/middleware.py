@@ -28,9 +28,6 @@ class RequestMiddleware:
         given = request.headers.get("X-Request-ID", "")
         request.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         request.META["REMOTE_ADDR"] = client_address(request)
-        # Queries and forms are UTF-8.  The charset of a Content-Type may name any codec of Python's
-        # (rot13), and the public setter would read the query with it first.
-        request._encoding = None
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)
         response = self.get_response(request)

@@ -356,6 +356,7 @@ SPECTACULAR_SETTINGS = {
     "RENDERER_WHITELIST": ["api.renderers.JSONRenderer"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "api.schema.tell_what_is_certain",
     ],
     "OAUTH2_FLOWS": ["authorizationCode", "clientCredentials"],
     "OAUTH2_AUTHORIZATION_URL": "/o/authorize/",
