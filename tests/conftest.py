@@ -30,6 +30,12 @@ class ApiClient(Client):
     def post(self, path, data=None, content_type="application/json", **extra):
         return super().post(path, data, content_type=content_type, **extra)
 
+    def put(self, path, data=None, content_type="application/json", **extra):
+        return super().put(path, data, content_type=content_type, **extra)
+
+    def patch(self, path, data=None, content_type="application/json", **extra):
+        return super().patch(path, data, content_type=content_type, **extra)
+
 
 def make_pet(owner, **fields):
     return Pet.objects.create(owner=owner, **{"name": "Rex", "species": "dog", **fields})
