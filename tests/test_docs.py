@@ -12,13 +12,20 @@ from django.urls import Resolver404, resolve
 from api.filters import PetFilter
 from api.scopes import SCOPES
 
-from .servers import ROOT
+from .servers import ROOT, running_server
 
 README = (ROOT / "README.md").read_text()
 SETTINGS = (ROOT / "project/settings.py").read_text()
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 # These wait for a person at a browser, or serve until they are stopped: test_examples.py runs them.
 INTERACTIVE = ("authorization_code_pkce.py", "web/serve.py")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server of its own: the snippets leave keys, apps and pets behind."""
+    with running_server(tmp_path_factory.mktemp("docs") / "var") as running:
+        yield running
 
 
 @pytest.mark.server
