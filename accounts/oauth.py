@@ -5,7 +5,7 @@ The rules are RFC 6749's and RFC 9700's; endpoints under /o/ answer in RFC 6749'
 
 import functools
 import json
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from django.conf import settings
 from django.http import JsonResponse
@@ -74,6 +74,17 @@ class AuthorizationView(views.AuthorizationView):
         request.GET = request.GET.copy()
         request.GET.pop("approval_prompt", None)
         return super().get(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs):
+        host = urlsplit(kwargs.get("redirect_uri") or "").netloc
+        return super().get_context_data(redirect_host=host, **kwargs)
+
+    def redirect(self, redirect_to, application):
+        # RFC 9207 §2: an error names its issuer too; the toolkit adds it to codes only.
+        parts = urlsplit(redirect_to)
+        query = [(name, value) for name, value in parse_qsl(parts.query) if name != "iss"]
+        query.append(("iss", oauth2_settings.OIDC_ISS_ENDPOINT))
+        return super().redirect(parts._replace(query=urlencode(query)).geturl(), application)
 
 
 class TokenView(views.TokenView):

@@ -1,6 +1,6 @@
 """The API's addresses, all with a trailing slash that callers may leave out."""
 
-from django.urls import include, path
+from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
 from . import views
@@ -15,6 +15,10 @@ urlpatterns = [
     path("species/", views.SpeciesView.as_view(), name="species"),
     path("breeds/", views.BreedsView.as_view(), name="breeds"),
     path("schema/", views.SchemaView.as_view(), name="schema"),
-    path("users/<str:username>/pets/", views.UserPetsView.as_view(), name="user-pets"),
+    re_path(
+        rf"^users/(?P<username>{views.USERNAME})/pets/$",
+        views.UserPetsView.as_view(),
+        name="user-pets",
+    ),
     path("", include(router.urls)),
 ]

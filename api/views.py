@@ -22,8 +22,17 @@ from .renderers import JSONRenderer
 
 User = get_user_model()
 NEWEST_PETS = 5
+USERNAME = r"[^/\x00]+"  # a NUL byte is nobody's name, and PostgreSQL fails when asked for one
 
 
+@extend_schema_view(
+    list=extend_schema(summary="List pets"),
+    create=extend_schema(summary="Register a pet"),
+    retrieve=extend_schema(summary="Show a pet"),
+    update=extend_schema(summary="Write a pet anew"),
+    partial_update=extend_schema(summary="Change a pet"),
+    destroy=extend_schema(summary="Remove a pet"),
+)
 class PetViewSet(viewsets.ModelViewSet):
     """Pets: the public ones, and your own.
 
@@ -44,7 +53,7 @@ class PetViewSet(viewsets.ModelViewSet):
     def perform_create(self, serializer):
         serializer.save(owner=self.request.user)
 
-    @extend_schema(responses=serializers.StatsSerializer)
+    @extend_schema(summary="Count pets", responses=serializers.StatsSerializer)
     @action(detail=False, pagination_class=None)
     def stats(self, request):
         """Count the pets you can see by species and by status; takes the filters of the list."""
@@ -63,6 +72,10 @@ class PetViewSet(viewsets.ModelViewSet):
         )
 
 
+@extend_schema_view(
+    list=extend_schema(summary="List people and organisations"),
+    retrieve=extend_schema(summary="Show a profile"),
+)
 class UserViewSet(viewsets.ReadOnlyModelViewSet):
     """Public profiles of people and organisations, with their newest pets."""
 
@@ -70,7 +83,7 @@ class UserViewSet(viewsets.ReadOnlyModelViewSet):
     serializer_class = serializers.UserSerializer
     filterset_class = UserFilter
     lookup_field = "username"
-    lookup_value_regex = "[^/]+"
+    lookup_value_regex = USERNAME
     queryset = User.objects.filter(is_active=True).defer("password").order_by("id")
 
     def get_queryset(self):
@@ -109,7 +122,11 @@ class UserPetsView(GenericAPIView):
     filterset_class = PetFilter
     queryset = PetViewSet.queryset
 
-    @extend_schema(operation_id="users_pets_list", responses=serializer_class(many=True))
+    @extend_schema(
+        operation_id="users_pets_list",
+        summary="List somebody's pets",
+        responses=serializer_class(many=True),
+    )
     def get(self, request, username):
         owner = get_object_or_404(User, username=username, is_active=True)
         pets = self.get_queryset().visible_to(request.user).filter(owner=owner)
@@ -117,7 +134,6 @@ class UserPetsView(GenericAPIView):
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 
-@extend_schema_view(get=extend_schema(operation_id="me_retrieve"))
 class MeView(APIView):
     """The caller."""
 
@@ -126,22 +142,26 @@ class MeView(APIView):
         # Any credential may ask what it is.
         return ["users"] if self.request.method == "PATCH" else []
 
-    @extend_schema(responses=serializers.MeSerializer)
+    @extend_schema(
+        operation_id="me_retrieve", summary="Say who is calling", responses=serializers.MeSerializer
+    )
     def get(self, request):
         """Say who is calling, with what kind of credential, its scopes and its expiry."""
         return Response(self.represent(request))
 
-    @extend_schema(request=serializers.ProfileSerializer, responses=serializers.MeSerializer)
+    @extend_schema(
+        summary="Change your profile",
+        request=serializers.ProfileSerializer,
+        responses=serializers.MeSerializer,
+    )
     def patch(self, request):
         """Change your own profile."""
-        serializer = serializers.ProfileSerializer(
-            request.user, data=request.data, partial=True, context={"request": request}
-        )
+        serializer = self.get_serializer(data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         serializer.save()
         return Response(self.represent(request))
 
-    @extend_schema(responses={204: None})
+    @extend_schema(summary="Delete your account", responses={204: None})
     def delete(self, request):
         """Remove your account with all its pets, keys and apps; only when signed in."""
         if request.auth is not None:
@@ -150,6 +170,12 @@ class MeView(APIView):
         logout(request._request)
         user.delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def get_serializer(self, instance=None, **kwargs):
+        # The browsable API asks for it too, for its form.
+        return serializers.ProfileSerializer(
+            self.request.user, context={"request": self.request}, **kwargs
+        )
 
     def represent(self, request):
         me = {"user": request.user, "credential": credential(request)}
@@ -179,7 +205,10 @@ class SpeciesView(GenericAPIView):
     pagination_class = SinglePage
 
     @extend_schema(
-        responses=serializer_class(many=True), operation_id="species_list", filters=False
+        responses=serializer_class(many=True),
+        operation_id="species_list",
+        summary="List the species",
+        filters=False,
     )
     def get(self, request):
         species = [{"code": code, "name": name} for code, name in Pet.Species.choices]
@@ -201,7 +230,9 @@ class BreedsView(GenericAPIView):
         .order_by("species", "breed")
     )
 
-    @extend_schema(responses=serializer_class(many=True), operation_id="breeds_list")
+    @extend_schema(
+        responses=serializer_class(many=True), operation_id="breeds_list", summary="List the breeds"
+    )
     def get(self, request):
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
@@ -217,6 +248,8 @@ class RootView(APIView):
 
     @extend_schema(
         operation_id="root_retrieve",
+        summary="List what there is",
+        tags=["root"],
         responses={200: {"type": "object", "additionalProperties": {"type": "string"}}},
     )
     def get(self, request):

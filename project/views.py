@@ -1,5 +1,7 @@
 """The pages around the API: home, documentation, what a problem means, health."""
 
+from urllib.parse import urlencode
+
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
@@ -15,16 +17,66 @@ from api.errors import PROBLEMS
 
 def home(request):
     """What this is, and a first step for each kind of visitor."""
-    return render(request, "home.html", {"public_url": settings.PUBLIC_URL})
+    return render(request, "home.html", {"commands": commands(settings.PUBLIC_URL)})
+
+
+def commands(url):
+    """The home page's commands, each in its lines; they work as copied, in the server's folder."""
+    authorize = {
+        "response_type": "code",
+        "client_id": "my-app",
+        "redirect_uri": "http://127.0.0.1/callback",
+        "scope": "pets:read",
+        # The example of RFC 7636 Appendix B, whose verifier anybody can look up.
+        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        "code_challenge_method": "S256",
+    }
+    manage = ".venv/bin/python manage.py"
+    return {
+        "register_app": [
+            f"{manage} createapplication",
+            "public authorization-code",
+            '--name "My app" --client-id my-app',
+            "--redirect-uris http://127.0.0.1/callback",
+        ],
+        "authorize_url": [f"{url}/o/authorize/?{urlencode(authorize)}"],
+        "run_example": [
+            f"PAWPRINT_URL={url}",
+            "PAWPRINT_CLIENT_ID=my-app",
+            ".venv/bin/python examples/authorization_code_pkce.py",
+        ],
+        "create_key": [
+            f"KEY=$({manage}",
+            'create_api_key user1 --name "my script"',
+            '--scope "pets:read pets:write")',
+        ],
+        "list_pets": [
+            'curl -H "X-API-Key: $KEY"',
+            f'"{url}/api/v1/pets/?species=dog"',
+        ],
+        "create_pet": [
+            'curl -H "X-API-Key: $KEY"',
+            '-H "Content-Type: application/json"',
+            """-d '{"name": "Rex", "species": "dog"}'""",
+            f"{url}/api/v1/pets/",
+        ],
+        "health": [f"curl {url}/health/ready"],
+        "check": [f"{manage} check"],
+    }
 
 
 def problem(request, code):
     """What a problem's `type` means and what to do about it."""
     if code not in PROBLEMS:
         raise Http404
-    return render(
-        request, "problem.html", {"code": code, "title": PROBLEMS[code], "problems": PROBLEMS}
-    )
+    context = {
+        "code": code,
+        "title": PROBLEMS[code],
+        "problems": PROBLEMS,
+        "public_url": settings.PUBLIC_URL,
+    }
+    # One that nobody has explained yet is still named.
+    return render(request, [f"problems/{code}.html", "problem.html"], context)
 
 
 class SwaggerView(SpectacularSwaggerView):
@@ -33,6 +85,9 @@ class SwaggerView(SpectacularSwaggerView):
     @extend_schema(exclude=True)
     def get(self, request, *args, **kwargs):
         response = super().get(request, *args, **kwargs)
+        # The window that asks for consent is ours too, and keeps the strict policy: a page with a
+        # laxer one would lose sight of it, and never hear of the code.
+        del response["Cross-Origin-Opener-Policy"]
         response.data["settings"] = self._dump(
             {
                 "deepLinking": True,

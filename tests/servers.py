@@ -75,7 +75,7 @@ def running_server(var, **environment):
             yield Server(url, var, env)
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=20)
+            process.wait(timeout=30)
 
 
 def wait_until_ready(process, url, log):

@@ -142,7 +142,7 @@ def ensure_apps(publisher):
             client_secret=secret,
             user=publisher,
             name="Pawprint demo machine",
-            scope="pets:read users:read",
+            scope="pets:read pets:write users:read",
             client_type=Application.CLIENT_CONFIDENTIAL,
             authorization_grant_type=Application.GRANT_CLIENT_CREDENTIALS,
         )

@@ -1,5 +1,6 @@
 """Start everything on this machine: migrations, demo data once, web server and task worker."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -39,49 +40,72 @@ class Command(BaseCommand):
         self.stdout.write("Preparing the database …")
         call_command("migrate", verbosity=0)
         demo = None if no_demo else load_demo.ensure()
-        processes = {
-            "web server": subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "granian", "--interface", "wsgi"),
-                    *("--host", host, "--port", port, "--workers", str(workers)),
-                    *("--blocking-threads", "4", "--backpressure", "64", "--no-ws"),
-                    *("--log-level", "warning", "project.wsgi:application"),
-                ]
-            ),
-        }
-        if urlsplit(settings.TASKS_URL).scheme == "db":
-            processes["task worker"] = subprocess.Popen(
-                [sys.executable, "manage.py", "db_worker", "--no-startup-delay", "--interval", "2"],
-                cwd=settings.BASE_DIR,
-            )
+        self.stopping = False
         for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, lambda *_: [p.terminate() for p in processes.values()])
-        self.wait_for_port(host, int(port), processes["web server"])
-        if demo:
-            self.stdout.write(WELCOME.format(url=settings.PUBLIC_URL, **demo))
-        else:
-            self.stdout.write(f"Pawprint is running at {settings.PUBLIC_URL}")
-        self.supervise(processes)
+            signal.signal(name, self.stop)
+        processes = {"web server": start(*server(host, port, workers))}
+        if urlsplit(settings.TASKS_URL).scheme == "db":
+            processes["task worker"] = start(
+                *("manage.py", "db_worker", "--no-startup-delay", "--interval", "2")
+            )
+        try:
+            self.wait_for_port(host, int(port), processes["web server"])
+            if demo:
+                self.stdout.write(WELCOME.format(url=settings.PUBLIC_URL, **demo))
+            else:
+                self.stdout.write(f"Pawprint is running at {settings.PUBLIC_URL}")
+            self.wait_for_the_end(processes)
+        finally:
+            end(processes.values())
+
+    def stop(self, *_):
+        self.stopping = True
 
     def wait_for_port(self, host, port, server):
         """Return when the server answers; CommandError when it ends or takes a minute."""
         for _ in range(600):
+            if self.stopping:
+                return
             if server.poll() is not None:
                 raise CommandError(f"The web server did not start; is port {port} taken?")
-            with socket.socket() as probe:
-                probe.settimeout(1)
-                if probe.connect_ex((host, port)) == 0:
-                    return
+            with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
+                return
             time.sleep(0.1)
         raise CommandError("The web server did not answer within a minute.")
 
-    def supervise(self, processes):
-        """Return when all have ended; one that ends by itself takes the others with it."""
-        while all(process.poll() is None for process in processes.values()):
+    def wait_for_the_end(self, processes):
+        """Return when told to stop; CommandError when one of the processes ends by itself."""
+        while not self.stopping:
+            for name, process in processes.items():
+                if process.poll() is not None:
+                    raise CommandError(f"The {name} ended unexpectedly.")
             time.sleep(0.2)
-        for process in processes.values():
-            process.terminate()
-        codes = {name: process.wait() for name, process in processes.items()}
-        failed = [name for name, code in codes.items() if code not in {0, -signal.SIGTERM}]
-        if failed:
-            raise CommandError(f"The {' and the '.join(failed)} ended unexpectedly.")
+
+
+def server(host, port, workers):
+    """The arguments that serve project.wsgi with `workers` processes."""
+    return (
+        *("-m", "granian", "--interface", "wsgi", "--host", host, "--port", port),
+        *("--workers", str(workers), "--blocking-threads", "4", "--backpressure", "64"),
+        # Without a time-out the master may wait for ever for a worker that missed the signal.
+        *("--workers-kill-timeout", "3", "--no-ws", "--log-level", "warning"),
+        "project.wsgi:application",
+    )
+
+
+def start(*arguments):
+    """Start Python with `arguments` in a session of its own: Ctrl+C reaches it once, through us."""
+    return subprocess.Popen(
+        [sys.executable, *arguments], cwd=settings.BASE_DIR, start_new_session=True
+    )
+
+
+def end(processes):
+    """Stop the processes: politely, and after ten seconds by force."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()

@@ -36,13 +36,13 @@ function switchTheme() {
 }
 
 async function copy(button) {
-  const text = button.parentElement.querySelector("pre").innerText.trim();
+  const pre = button.closest("[data-copyable]").querySelector("pre");
   const label = button.textContent;
   try {
-    await navigator.clipboard.writeText(text);
+    await navigator.clipboard.writeText(pre.textContent.trim());
     button.textContent = "Copied";
   } catch {
-    getSelection().selectAllChildren(button.parentElement.querySelector("pre"));
+    getSelection().selectAllChildren(pre);
     button.textContent = "Press Ctrl+C";
   }
   setTimeout(() => (button.textContent = label), 2000);
@@ -61,11 +61,14 @@ function valueOf(control) {
   return control.value;
 }
 
+// "This field is required" says more than that nothing is no valid choice.
+const isMissing = (control) => control.ariaRequired === "true" && control.value === "";
+
 function bodyOf(form) {
   const raw = form.querySelector("[data-raw]");
   if (raw) return raw.value;
   const controls = [...form.elements].filter(
-    (control) => control.name && control.name !== "csrfmiddlewaretoken" && !control.disabled,
+    (control) => control.name && control.name !== "csrfmiddlewaretoken" && !control.disabled && !isMissing(control),
   );
   return JSON.stringify(Object.fromEntries(controls.map((c) => [c.name, valueOf(c)])));
 }
@@ -134,6 +137,7 @@ async function send(form) {
   try {
     const response = await fetch(form.action, options);
     if (response.ok) {
+      remember({ POST: "Created.", DELETE: "Deleted." }[method] || "Saved.");
       const made = response.status === 201 && response.headers.get("Location");
       location.assign(made || form.dataset.next || location.pathname);
       return;
@@ -146,6 +150,33 @@ async function send(form) {
     tell(form, "The server cannot be reached. Nothing was saved; try again in a moment.");
   }
   buttons.forEach((button) => (button.disabled = false));
+}
+
+/* What was done is said on the page that comes next. */
+const DONE = "pawprint-done";
+
+function remember(sentence) {
+  try {
+    sessionStorage.setItem(DONE, sentence);
+  } catch {
+    // Without storage the next page speaks for itself.
+  }
+}
+
+function sayWhatWasDone() {
+  let sentence = null;
+  try {
+    sentence = sessionStorage.getItem(DONE);
+    sessionStorage.removeItem(DONE);
+  } catch {
+    return;
+  }
+  if (!sentence) return;
+  const note = document.createElement("p");
+  note.className = "note";
+  note.role = "status";
+  note.textContent = sentence;
+  document.querySelector("#main .wrap").prepend(note);
 }
 
 function selectTab(tab) {
@@ -203,4 +234,5 @@ document.addEventListener("DOMContentLoaded", () => {
     element.disabled = false;
   }
   for (const tab of document.querySelectorAll("[role=tab][aria-selected=true]")) selectTab(tab);
+  sayWhatWasDone();
 });
