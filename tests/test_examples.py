@@ -211,7 +211,7 @@ def test_a_command_line_signs_in_by_the_browser(server, person):
         assert "You can close this page" in thanks.text
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
-    assert "Got a token for 900 seconds; it may pets:read pets:write." in output
+    assert "Got a token for 900 seconds; it may pets:read." in output
     assert "Signed in as user1 by Pawprint demo command line." in output
     assert "  Biscuit, dog" in output
     assert "Refreshed: a new token for 900 seconds." in output
