@@ -87,8 +87,7 @@ class Lines:
 
         Returns the number of the last line that is given up.
         """
-        # A file can be made such that each line would be read with all that follow, again and
-        # again; the patience of a file with a few stray quotation marks does not end.
+        # Bounded, because a file can be made such that each line is read with all that follow.
         if self.length <= self.patience:
             self.patience -= self.length
             self.put_back.extendleft(reversed(self.record[1:]))

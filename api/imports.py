@@ -4,6 +4,7 @@ Within its owner, a pet is known by its licence number, else by its microchip, e
 is said of it: the second of two rows that are alike stands for the second of two pets that are.
 """
 
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -88,14 +89,15 @@ class Import:
         self.names = [field.field_name for field in self.serializer.writable]
         blank = Pet()
         self.blanks = {name: getattr(blank, name) for name in self.names}
-        self.memory = Memory(owner, self.names)
+        self.memory = None
 
     def run(self, rows):
         """Import the Rows, batch by batch; a batch is stored as a whole or not at all."""
         rows = iter(rows)
-        while batch := list(islice(rows, BATCH_SIZE)):
-            # The first word is the serializer's, outside the transaction that locks others out.
-            self.store([entry for row in batch if (entry := self.judge(row)) is not None])
+        with contextlib.closing(Memory(self.owner, self.names)) as self.memory:
+            while batch := list(islice(rows, BATCH_SIZE)):
+                # Judged before the transaction, which makes others wait.
+                self.store([entry for row in batch if (entry := self.judge(row)) is not None])
 
     def refuse(self, line, reason):
         self.counts.bad += 1
@@ -201,6 +203,9 @@ class Memory:
             BEGIN;
             """
         )
+
+    def close(self):
+        self.database.close()
 
     def first_line(self, name, value, line):
         """Return the earlier line with this value, or None and remember this one."""

@@ -35,10 +35,9 @@ class PetQuerySet(models.QuerySet):
 
     def amend(self, pets, names):
         """Write the fields `names` of `pets`, which exist, with the index of their tags."""
-        now = timezone.now()
-        for pet in pets:
-            pet.updated_at = now
-        self.bulk_update(pets, [*names, "updated_at"])
+        written = self.filter(pk__in=[pet.pk for pet in pets])
+        self.bulk_update(pets, names)
+        written.update(updated_at=timezone.now())  # one value for all: bulk_update would name each
         if "tags" in names:
             PetTag.objects.filter(pet__in=pets).delete()
             PetTag.objects.bulk_create(PetTag(pet=pet, tag=tag) for pet in pets for tag in pet.tags)

@@ -31,7 +31,7 @@ class Command(BaseCommand):
         kind = format or formats.SUFFIXES.get(suffix)
         if kind is None:
             raise CommandError(f"Say the --format of {file}: {' or '.join(formats.WRITERS)}.")
-        pets = Pet.objects.select_related("owner").order_by("id")
+        pets = Pet.objects.with_owner().order_by("id")
         if owner is not None:
             try:
                 pets = pets.filter(owner=User.objects.get_by_natural_key(owner))

@@ -55,7 +55,7 @@ class Command(BaseCommand):
             f"{run.counts}, in {seconds:.1f} s ({run.counts.rows / seconds:,.0f} rows/s)"
         )
         if run.counts.bad:
-            raise CommandError(f"Not imported: {run.counts.bad:,} bad lines.")
+            raise CommandError(f"Bad lines, which were not imported: {run.counts.bad:,}.")
 
     def report(self, line, reason):
         with tqdm.external_write_mode(file=sys.stderr):
