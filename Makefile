@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint schema requirements clean
+.PHONY: help run test lint bench schema requirements clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -23,6 +23,9 @@ lint: $(VENV)/.test ## Check style, the direction of imports, settings, migratio
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+bench: $(VENV)/.base ## Measure: how fast an import is
+	$(BIN)/python benchmarks/import_pets.py
 
 schema: $(VENV)/.test ## Accept the API as it is now: write tests/schema.yml
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file tests/schema.yml

@@ -175,7 +175,7 @@ class Pet(models.Model):
 
 
 class PetTag(models.Model):
-    """One tag of one pet, for looking pets up by tag.  Written by Pet.save alone."""
+    """One tag of one pet, for looking pets up by tag.  Written with its pet by this module alone."""
 
     pet = models.ForeignKey(Pet, models.CASCADE, related_name="tag_index", db_index=False)
     tag = models.CharField(max_length=40)
