@@ -14,6 +14,13 @@ from .servers import ROOT, running_server
 pytestmark = pytest.mark.server
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server of its own: what it holds is what the demo put there."""
+    with running_server(tmp_path_factory.mktemp("run") / "var") as running:
+        yield running
+
+
 def test_it_prints_where_to_go_how_to_sign_in_and_a_first_curl_line(server):
     log = (server.var.parent / "server.log").read_text()
     assert f"Pawprint is running at {server.url}" in log
