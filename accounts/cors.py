@@ -11,7 +11,7 @@ from .models import Application
 
 
 def is_registered(origin):
-    """Return whether an active app lists exactly `origin`.  One query."""
+    """Return whether an active app lists `origin`.  One query."""
     if not re.fullmatch(r"[!-~]+", origin):  # no spaces: the list is separated by them
         return False
     spaced = Concat(Value(" "), "allowed_origins", Value(" "), output_field=TextField())

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Length, Lower
+from django.db.models.lookups import Exact
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from oauth2_provider.models import (
@@ -47,29 +48,13 @@ class User(AbstractUser):
             # "Alice" and "alice" would be told apart by the database and by nobody else.
             models.UniqueConstraint(Lower("username"), name="username_unique_in_any_case"),
         ]
+        indexes = [models.Index(fields=["is_organization", "id"], name="user_organization_idx")]
 
     def get_full_name(self):
         return self.display_name or self.username
 
     def get_short_name(self):
         return self.get_full_name()
-
-
-class Scoped(models.Model):
-    """What the permission class asks of a credential: DOT's access tokens answer it too."""
-
-    scope = models.TextField(help_text="Scopes, separated by spaces.")
-
-    class Meta:
-        abstract = True
-
-    def allow_scopes(self, scopes):
-        """Return whether every one of `scopes` was granted."""
-        return set(scopes) <= set(self.scope.split())
-
-
-def expiry_of_a_new_key():
-    return timezone.now() + ApiKey.DEFAULT_LIFETIME
 
 
 class ApiKeyManager(models.Manager):
@@ -98,7 +83,7 @@ class ApiKeyManager(models.Manager):
         return api_key, key
 
 
-class ApiKey(Scoped):
+class ApiKey(models.Model):
     """A key that acts for its user within its scopes.
 
     What widens a key (user, scope, expiry, addresses) is fixed when it is made.  Only a digest
@@ -114,11 +99,12 @@ class ApiKey(Scoped):
     key_id = models.CharField(max_length=keys.ID_LENGTH, unique=True, editable=False)
     pepper = models.PositiveSmallIntegerField(editable=False)
     digest = models.CharField(max_length=64, editable=False)
+    scope = models.TextField(help_text="Scopes, separated by spaces.")
     allowed_ips = models.TextField(
         blank=True, help_text="Addresses or networks it may come from, separated by spaces."
     )
     created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField(default=expiry_of_a_new_key)
+    expires_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_ip = models.GenericIPAddressField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -130,8 +116,9 @@ class ApiKey(Scoped):
         ordering = ["-id"]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(digest__length=64), name="api_key_stores_a_digest"
+                condition=Exact(Length("digest"), 64), name="api_key_stores_a_digest"
             ),
+            models.CheckConstraint(condition=~models.Q(scope=""), name="api_key_has_a_scope"),
         ]
 
     def __str__(self):
@@ -176,6 +163,10 @@ class ApiKey(Scoped):
         """Return whether `key` is this key, in constant time."""
         expected = keys.digest(key, self.pepper)
         return expected is not None and constant_time_compare(expected, self.digest)
+
+    def allow_scopes(self, scopes):
+        """Return whether every one of `scopes` was granted; access tokens answer this too."""
+        return set(scopes) <= set(self.scope.split())
 
     def is_expired(self):
         return timezone.now() >= self.expires_at
@@ -250,10 +241,15 @@ class Application(AbstractApplication):
             problems = error.error_dict
         for field in ("redirect_uris", "allowed_origins"):
             for uri in getattr(self, field).split():
-                if uri.startswith("http:") and urlsplit(uri).hostname not in LOOPBACK_HOSTS:
-                    problems.setdefault(field, []).append(
-                        ValidationError(f"{uri}: http is for loopback addresses; use https.")
-                    )
+                try:
+                    parts = urlsplit(uri)
+                except ValueError:
+                    reason = "this is no address."
+                else:
+                    if parts.scheme != "http" or parts.hostname in LOOPBACK_HOSTS:
+                        continue
+                    reason = "http is for loopback addresses; use https."
+                problems.setdefault(field, []).append(ValidationError(f"{uri}: {reason}"))
         known = set(get_scopes_backend().get_all_scopes())
         allowed = set(self.scope.split()) or known
         for field, names, limit in (

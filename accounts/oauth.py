@@ -3,9 +3,12 @@
 The rules are RFC 6749's and RFC 9700's; endpoints under /o/ answer in RFC 6749's shape.
 """
 
+import base64
+import binascii
+import contextlib
 import functools
 import json
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
 from django.conf import settings
 from django.http import JsonResponse
@@ -15,6 +18,8 @@ from oauth2_provider.oauth2_validators import OAuth2Validator as BaseValidator
 from oauth2_provider.scopes import SettingsScopes
 from oauth2_provider.settings import oauth2_settings
 from oauthlib.oauth2.rfc6749 import errors
+
+from .models import Application, DeviceGrant
 
 DOCS_CLIENT_ID = "pawprint-docs"
 
@@ -87,15 +92,29 @@ class AuthorizationView(views.AuthorizationView):
         return super().redirect(parts._replace(query=urlencode(query)).geturl(), application)
 
 
+class DeviceAuthorizationView(views.DeviceAuthorizationView):
+    """Where a device asks for its codes (RFC 8628 §3.1)."""
+
+    def post(self, request, *args, **kwargs):
+        # Here and not after the person has agreed to what the app will never get.
+        client = Application.objects.filter(client_id=request.POST.get("client_id", "")).first()
+        asked = set(request.POST.get("scope", "").split())
+        if client and not asked <= set(ApplicationScopes().get_available_scopes(client)):
+            return token_error("invalid_scope", "The app may not ask for this scope.")
+        return super().post(request, *args, **kwargs)
+
+
 class TokenView(views.TokenView):
     """The token endpoint (RFC 6749 §3.2)."""
 
     def device_flow_token_response(self, request, device_code, *args, **kwargs):
-        response = super().device_flow_token_response(request, device_code, *args, **kwargs)
-        if response.status_code == 404:
-            # RFC 8628 §3.5 sends errors the way of RFC 6749 §5.2, which knows no 404.
+        grant = DeviceGrant.objects.select_related("user").filter(device_code=device_code).first()
+        # RFC 8628 §3.5 sends errors the way of RFC 6749 §5.2; the toolkit answers 404.
+        if grant is None:
             return token_error("invalid_grant", "There is no such device code.")
-        return response
+        if grant.user and not grant.user.is_active:
+            return token_error("invalid_grant", "The person's account is switched off.")
+        return super().device_flow_token_response(request, device_code, *args, **kwargs)
 
     def post(self, request, *args, **kwargs):
         device = "urn:ietf:params:oauth:grant-type:device_code"
@@ -105,14 +124,18 @@ class TokenView(views.TokenView):
 
 
 def refuse_nul(view):
-    """Wrap a view so that a parameter with a NUL byte is invalid_request: no database that we
-    run on can look one up, and PostgreSQL says so by failing."""
+    """Wrap a view so that a NUL byte in a parameter or in the client's credentials is
+    invalid_request: no row can hold one, and PostgreSQL fails when asked for it."""
 
     @functools.wraps(view)
     def wrapped(request, *args, **kwargs):
-        for parameters in (request.GET, request.POST):
-            if any("\x00" in value for _, values in parameters.lists() for value in values):
-                return token_error("invalid_request", "A parameter holds a NUL byte.")
+        given = [v for query in (request.GET, request.POST) for _, vs in query.lists() for v in vs]
+        scheme, _, pair = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "basic":
+            with contextlib.suppress(binascii.Error, ValueError):
+                given.append(unquote_plus(base64.b64decode(pair).decode("latin-1")))
+        if any("\x00" in value for value in given):
+            return token_error("invalid_request", "A parameter holds a NUL byte.")
         return view(request, *args, **kwargs)
 
     return wrapped
@@ -141,8 +164,6 @@ class ServerMetadataView(views.OAuthServerMetadataView):
 
 def ensure_docs_application(sender, **kwargs):
     """Register the Swagger UI of this server as a public app; runs after each `migrate`."""
-    from .models import Application
-
     path = reverse("docs-oauth2-redirect")
     public = urlsplit(settings.PUBLIC_URL)
     hosts = [public.netloc]

@@ -9,16 +9,19 @@ from django_tasks_db import DatabaseBackend
 from django_tasks_db.models import DBTaskResult
 from oauth2_provider.models import clear_expired
 
+from .models import DeviceGrant
+
 CLEAN_UP_EVERY = timedelta(days=1)
 
 
 @task()
 def clear_expired_credentials():
-    """Delete expired sessions, tokens and codes; return how many sessions; come again tomorrow."""
+    """Delete expired sessions, tokens and codes, and come again tomorrow."""
+    schedule_clean_up()  # first, so that a failure today does not cancel tomorrow
     clear_expired()
-    deleted, _ = Session.objects.filter(expire_date__lt=timezone.now()).delete()
-    schedule_clean_up()
-    return deleted
+    now = timezone.now()
+    DeviceGrant.objects.filter(expires__lt=now).delete()
+    Session.objects.filter(expire_date__lt=now).delete()
 
 
 def schedule_clean_up(**kwargs):

@@ -7,6 +7,7 @@ from . import oauth
 
 OURS = {
     "authorize": oauth.AuthorizationView,
+    "device-authorization": oauth.DeviceAuthorizationView,
     "token": oauth.TokenView,
     "oauth-server-metadata": oauth.ServerMetadataView,
 }

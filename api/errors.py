@@ -1,12 +1,12 @@
 """Every failure under /api/ leaves in one shape: RFC 9457 problem details."""
 
 import http
+import math
 
 import structlog
 from django.conf import settings
 from django.core import exceptions as core
 from django.core.signals import got_request_exception
-from django.db import connections
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from rest_framework import exceptions
@@ -97,15 +97,12 @@ def exception_handler(exception, context):
     """DRF's EXCEPTION_HANDLER: turn any exception of an API view into its problem."""
     request = context["request"]
     exception = as_api_exception(exception)
-    for connection in connections.all(initialized_only=True):
-        if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
-            connection.set_rollback(True)
     headers = {}
     if isinstance(exception, exceptions.APIException):
         if getattr(exception, "auth_header", None):
             headers["WWW-Authenticate"] = exception.auth_header
         if getattr(exception, "wait", None) is not None:
-            headers["Retry-After"] = str(max(1, round(exception.wait)))
+            headers["Retry-After"] = str(max(1, math.ceil(exception.wait)))
         if isinstance(exception, InsufficientScope):
             scope = " ".join(exception.scopes)
             headers["WWW-Authenticate"] = (
@@ -118,7 +115,7 @@ def exception_handler(exception, context):
         log.error("unhandled exception", exc_info=exception)
         got_request_exception.send(sender=type(context["view"]), request=request._request)
         code, status, errors = "internal_error", 500, []
-        detail = "The request failed; it is logged under its request_id. Nothing was changed."
+        detail = "The request failed; it is logged under its request_id."
     body = problem(request._request, status, code, detail, errors)
     response = Response(body, status=status, headers=headers)
     response._has_been_logged = status == 500  # Django would log it again, knowing less
@@ -162,7 +159,7 @@ def describe(exception):
             detail = f"{len(errors)} things are wrong; `errors` names each."
         return "invalid", detail, errors
     code = exception.get_codes()
-    if code not in PROBLEMS:
+    if not isinstance(code, str) or code not in PROBLEMS:
         code = CODES.get(exception.status_code, "invalid")
     return code, exception.detail, []
 

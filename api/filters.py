@@ -74,7 +74,10 @@ class PetFilter(FilterSet):
         field_name="birth_date", lookup_expr="gt", input_formats=ISO_DATE, help_text="YYYY-MM-DD"
     )
     updated_since = InstantFilter(
-        field_name="updated_at", lookup_expr="gte", help_text="ISO 8601, UTC unless it says."
+        input_formats=ISO_DATE,
+        field_name="updated_at",
+        lookup_expr="gte",
+        help_text="ISO 8601, UTC unless it says.",
     )
     q = TextFilter(method="by_text", help_text="Part of the name or of the breed, in any case.")
     ordering = TotalOrderingFilter(
@@ -112,17 +115,14 @@ class FilterBackend(DjangoFilterBackend):
         # One thing is found by its address: what narrows a list says nothing about it.
         return None if getattr(view, "detail", False) else super().get_filterset_class(view)
 
-    def filter_queryset(self, request, queryset, view):
-        self.refuse_unknown(request, view)
-        return super().filter_queryset(request, queryset, view)
-
     def refuse_unknown(self, request, view):
         """Raise ValidationError for the parameters that `view` does not know."""
         filterset = self.get_filterset_class(view)
         filters = filterset.base_filters if filterset else {}
         known = {*filters, *RENDERING_PARAMETERS}
         if not getattr(view, "detail", False):
-            known |= {*getattr(view.paginator, "page_query_params", ())}
+            known |= {*getattr(getattr(view, "paginator", None), "page_query_params", ())}
+        known |= {*getattr(view, "query_parameters", ())}
         problems = {}
         for name, values in request.query_params.lists():
             if name not in known:

@@ -199,6 +199,8 @@ def reader_for(field):
         return read_list
     if isinstance(field, serializers.DateField):
         return read_date
+    if isinstance(field, serializers.BooleanField):
+        return read_bool
     if isinstance(field, serializers.ChoiceField):
         words = {str(label).casefold(): value for value, label in field.choices.items()}
         words |= {str(value).casefold(): value for value in field.choices}
@@ -212,6 +214,14 @@ def read_date(text):
         return text
     month, day, year = match.groups()
     return f"{year}-{MONTHS.index(month) + 1:02}-{day:0>2}"
+
+
+def read_bool(text):
+    word = text.strip().lower()
+    if word in serializers.BooleanField.TRUE_VALUES:
+        return True
+    # What is neither stays as it is: the serializer refuses it.
+    return False if word in serializers.BooleanField.FALSE_VALUES else text
 
 
 def read_list(text):

@@ -4,9 +4,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Length, Lower
+from django.db.models.lookups import Exact
 from django.utils import timezone
-
-models.CharField.register_lookup(Length)  # the microchip's constraint asks for its length
 
 
 class PetQuerySet(models.QuerySet):
@@ -142,14 +141,17 @@ class Pet(models.Model):
                 name="pet_status_known",
             ),
             models.CheckConstraint(
-                condition=Q(microchip="") | Q(microchip__length=15), name="pet_microchip_length"
+                condition=Q(microchip="") | Q(Exact(Length("microchip"), 15)),
+                name="pet_microchip_length",
             ),
         ]  # fmt: skip
-        # Each filter and each ordering ends on id, as the pages do: a page is read off the index.
+        # Each ends on id, as the pages do: under one filter or one ordering a page is read off its
+        # index, and nothing is sorted.
         indexes = [
             models.Index(fields=["owner", "id"], name="pet_owner_idx"),
             models.Index(fields=["species", "id"], name="pet_species_idx"),
             models.Index(Lower("breed"), "id", name="pet_breed_idx"),
+            models.Index(fields=["species", "breed", "is_public"], name="pet_breeds_idx"),
             models.Index(fields=["status", "id"], name="pet_status_idx"),
             models.Index(fields=["sex", "id"], name="pet_sex_idx"),
             models.Index(fields=["size", "id"], name="pet_size_idx"),
@@ -175,7 +177,7 @@ class Pet(models.Model):
 
 
 class PetTag(models.Model):
-    """One tag of one pet, for looking pets up by tag.  Written with its pet by this module alone."""
+    """One tag of one pet, for looking pets up by tag.  Written by this module alone."""
 
     pet = models.ForeignKey(Pet, models.CASCADE, related_name="tag_index", db_index=False)
     tag = models.CharField(max_length=40)

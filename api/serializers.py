@@ -14,12 +14,18 @@ from drf_spectacular.utils import (
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.reverse import reverse
+from rest_framework.utils import html
 
 from .models import Pet
 
 User = get_user_model()
 FORM_FIELDS = {"csrfmiddlewaretoken"}
 MAX_TAGS = 20
+
+
+def in_a_form(field):
+    """Return whether `field` was sent by an HTML form, where everything is text."""
+    return html.is_html_input(getattr(field.root, "initial_data", None))
 
 
 class Text(serializers.CharField):
@@ -35,7 +41,7 @@ class Truth(serializers.BooleanField):
     """True or false, and in a form a word for it: DRF would take a number too."""
 
     def to_internal_value(self, data):
-        if not isinstance(data, bool | str):
+        if not isinstance(data, bool) and not in_a_form(self):
             self.fail("invalid", input=data)
         return super().to_internal_value(data)
 
@@ -53,7 +59,8 @@ class StrictSerializer(serializers.ModelSerializer):
 
     def to_internal_value(self, data):
         if isinstance(data, dict):  # a QueryDict is one too
-            unknown = [name for name in data if name not in self.fields and name not in FORM_FIELDS]
+            known = {*self.fields, *(FORM_FIELDS if html.is_html_input(data) else ())}
+            unknown = [name for name in data if name not in known]
             if unknown:
                 raise serializers.ValidationError(
                     {

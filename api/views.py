@@ -14,7 +14,7 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from . import serializers
-from .filters import BreedFilter, PetFilter, UserFilter
+from .filters import BreedFilter, FilterBackend, PetFilter, UserFilter
 from .models import Pet
 from .pagination import SinglePage
 from .permissions import HasScope, IsOwnerOrStaff, IsPublic, SessionRequired
@@ -25,15 +25,23 @@ NEWEST_PETS = 5
 USERNAME = r"[^/\x00]+"  # a NUL byte is nobody's name, and PostgreSQL fails when asked for one
 
 
+class StrictQuery:
+    """A view that refuses the parameters it does not know, by name and with every method."""
+
+    def initial(self, request, *args, **kwargs):
+        super().initial(request, *args, **kwargs)
+        FilterBackend().refuse_unknown(request, self)
+
+
 @extend_schema_view(
     list=extend_schema(summary="List pets"),
     create=extend_schema(summary="Register a pet"),
     retrieve=extend_schema(summary="Show a pet"),
-    update=extend_schema(summary="Write a pet anew"),
+    update=extend_schema(summary="Change a pet, all of it"),
     partial_update=extend_schema(summary="Change a pet"),
     destroy=extend_schema(summary="Remove a pet"),
 )
-class PetViewSet(viewsets.ModelViewSet):
+class PetViewSet(StrictQuery, viewsets.ModelViewSet):
     """Pets: the public ones, and your own.
 
     An owner changes and removes their pets, staff everybody's.  A pet with `is_public` false
@@ -76,7 +84,7 @@ class PetViewSet(viewsets.ModelViewSet):
     list=extend_schema(summary="List people and organisations"),
     retrieve=extend_schema(summary="Show a profile"),
 )
-class UserViewSet(viewsets.ReadOnlyModelViewSet):
+class UserViewSet(StrictQuery, viewsets.ReadOnlyModelViewSet):
     """Public profiles of people and organisations, with their newest pets."""
 
     required_scopes = ["users"]
@@ -97,24 +105,26 @@ class UserViewSet(viewsets.ReadOnlyModelViewSet):
 
     def list(self, request, *args, **kwargs):
         users = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        attach_newest_pets(users)
+        attach_newest_pets(users, request.user)
         return self.get_paginated_response(self.get_serializer(users, many=True).data)
 
     def get_object(self):
         user = super().get_object()
-        attach_newest_pets([user])
+        attach_newest_pets([user], self.request.user)
         return user
 
 
-def attach_newest_pets(users):
+def attach_newest_pets(users, caller):
     """Set `newest_pets` on users that carry the ids of theirs.  One query for all."""
     ids = {user: [getattr(user, f"newest_{n}") for n in range(NEWEST_PETS)] for user in users}
-    pets = Pet.objects.in_bulk({pk for own in ids.values() for pk in own if pk is not None})
+    summary = serializers.PetSummarySerializer.Meta.fields
+    pets = Pet.objects.visible_to(caller).only(*(name for name in summary if name != "url"))
+    pets = pets.in_bulk({pk for own in ids.values() for pk in own if pk is not None})
     for user, own in ids.items():
         user.newest_pets = [pets[pk] for pk in own if pk in pets]
 
 
-class UserPetsView(GenericAPIView):
+class UserPetsView(StrictQuery, GenericAPIView):
     """The pets of one user that the caller may see."""
 
     required_scopes = ["pets"]
@@ -128,13 +138,13 @@ class UserPetsView(GenericAPIView):
         responses=serializer_class(many=True),
     )
     def get(self, request, username):
-        owner = get_object_or_404(User, username=username, is_active=True)
+        owner = get_object_or_404(User.objects.only("id"), username=username, is_active=True)
         pets = self.get_queryset().visible_to(request.user).filter(owner=owner)
         page = self.paginate_queryset(self.filter_queryset(pets))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 
-class MeView(APIView):
+class MeView(StrictQuery, APIView):
     """The caller."""
 
     @property
@@ -197,7 +207,7 @@ def credential(request):
     }  # fmt: skip
 
 
-class SpeciesView(GenericAPIView):
+class SpeciesView(StrictQuery, GenericAPIView):
     """The species a pet can be of."""
 
     permission_classes = [IsPublic]
@@ -216,7 +226,7 @@ class SpeciesView(GenericAPIView):
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 
-class BreedsView(GenericAPIView):
+class BreedsView(StrictQuery, GenericAPIView):
     """The breeds of the public pets, by species and name."""
 
     required_scopes = ["pets"]
@@ -238,7 +248,7 @@ class BreedsView(GenericAPIView):
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 
-class RootView(APIView):
+class RootView(StrictQuery, APIView):
     """The registry's API: start here.
 
     Call it with an OAuth 2 access token, an API key, or signed in.
@@ -264,10 +274,11 @@ class RootView(APIView):
         return Response({name: reverse(route, request=request) for name, route in names.items()})
 
 
-class SchemaView(SpectacularAPIView):
+class SchemaView(StrictQuery, SpectacularAPIView):
     """The OpenAPI 3.1 document of this API, as YAML or JSON."""
 
     permission_classes = [IsPublic]
+    query_parameters = ["lang", "version"]
 
     def handle_exception(self, exc):
         # Its own renderers write OpenAPI documents, which a problem is not.

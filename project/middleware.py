@@ -56,7 +56,9 @@ def client_address(request):
         if len(hops) >= count:
             address = hops[-count]
     try:
-        return str(ipaddress.ip_address(address))
+        ip = ipaddress.ip_address(address)
+        # On a dual-stack socket IPv4 arrives as ::ffff:192.0.2.1, which no allow-list names.
+        return str(getattr(ip, "ipv4_mapped", None) or ip)
     except ValueError:
         return ""
 

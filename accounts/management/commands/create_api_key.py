@@ -15,7 +15,9 @@ class Command(BaseCommand):
         parser.add_argument("username")
         parser.add_argument("--name", required=True, help="What the key is for.")
         parser.add_argument("--scope", required=True, help='Such as "pets:read pets:write".')
-        parser.add_argument("--expires-in-days", type=int, default=90, help="90 unless said.")
+        parser.add_argument(
+            "--expires-in-days", type=int, default=90, help="1 to 366; 90 unless said."
+        )
         parser.add_argument(
             "--allowed-ip",
             action="append",
@@ -30,13 +32,12 @@ class Command(BaseCommand):
             raise CommandError(f"There is no user {username!r}.") from None
         if not user.is_active:
             raise CommandError(f"The user {username!r} is switched off.")
-        try:
-            lifetime = timedelta(days=expires_in_days)
-        except OverflowError:
-            lifetime = timedelta.max
+        most = ApiKey.MAXIMUM_LIFETIME.days
+        if not 1 <= expires_in_days <= most:
+            raise CommandError(f"A key lives from 1 to {most} days, not {expires_in_days}.")
         try:
             api_key, key = ApiKey.objects.create_key(
-                user, name, scope.split(), min(lifetime, timedelta(days=9999)), allowed_ip
+                user, name, scope.split(), timedelta(days=expires_in_days), allowed_ip
             )
         except ValidationError as error:
             raise CommandError(
