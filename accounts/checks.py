@@ -2,6 +2,22 @@
 
 from django.conf import settings
 from django.core.checks import Error, register
+from oauth2_provider.utils import jwk_from_pem
+
+
+@register("security")
+def check_signing_key(app_configs, **kwargs):
+    try:
+        jwk_from_pem(settings.OAUTH2_PROVIDER["OIDC_RSA_PRIVATE_KEY"])
+    except ValueError:
+        return [
+            Error(
+                "OIDC_RSA_PRIVATE_KEY is no private key.",
+                hint="Give an RSA key in PEM, or leave it unset to have one made under var/.",
+                id="accounts.E002",
+            )
+        ]
+    return []
 
 
 @register("security")

@@ -8,7 +8,9 @@ from . import oauth
 OURS = {
     "authorize": oauth.AuthorizationView,
     "device-authorization": oauth.DeviceAuthorizationView,
+    "introspect": oauth.IntrospectTokenView,
     "token": oauth.TokenView,
+    "user-info": oauth.UserInfoView,
     "oauth-server-metadata": oauth.ServerMetadataView,
 }
 

@@ -5,6 +5,7 @@ No row is given twice and none is missed while others write, and nothing is coun
 
 import base64
 import json
+import re
 from datetime import date, datetime
 
 from django.core import signing
@@ -89,7 +90,7 @@ class KeysetPagination(SinglePage):
         given = request.query_params.get("page_size")
         if given is None:
             return DEFAULT_PAGE_SIZE
-        if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= MAX_PAGE_SIZE):
+        if not re.fullmatch("[0-9]{1,3}", given) or not 1 <= int(given) <= MAX_PAGE_SIZE:
             raise ValidationError({"page_size": f"Give a number from 1 to {MAX_PAGE_SIZE}."})
         return int(given)
 

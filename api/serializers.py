@@ -21,6 +21,7 @@ from .models import Pet
 User = get_user_model()
 FORM_FIELDS = {"csrfmiddlewaretoken"}
 MAX_TAGS = 20
+MAX_NAMED = 20  # unknown fields that a problem names
 
 
 def in_a_form(field):
@@ -65,7 +66,7 @@ class StrictSerializer(serializers.ModelSerializer):
                 raise serializers.ValidationError(
                     {
                         name: serializers.ErrorDetail("Unknown field.", code="unknown_field")
-                        for name in sorted(map(str, unknown))
+                        for name in sorted(map(str, unknown))[:MAX_NAMED]
                     }
                 )
         return super().to_internal_value(data)
@@ -84,6 +85,15 @@ class OwnerSerializer(serializers.ModelSerializer):
         model = User
         fields = ["id", "username"]
         read_only_fields = fields
+
+
+class TagList(serializers.ListField):
+    """A bounded list: one that is too long is refused before its tags are looked at."""
+
+    def to_internal_value(self, data):
+        if isinstance(data, list | tuple) and len(data) > MAX_TAGS:
+            self.fail("max_length", max_length=MAX_TAGS)
+        return super().to_internal_value(data)
 
 
 class TagField(Text):
@@ -132,7 +142,7 @@ class PetSerializer(StrictSerializer):
     """An animal and what is known of it.  Text that is not known is empty, never null."""
 
     url = serializers.HyperlinkedIdentityField(view_name="pet-detail")
-    tags = serializers.ListField(child=TagField(max_length=40), max_length=MAX_TAGS, required=False)
+    tags = TagList(child=TagField(max_length=40), max_length=MAX_TAGS, required=False)
     owner = OwnerSerializer(read_only=True)
 
     class Meta:

@@ -12,7 +12,8 @@ def check_environment(app_configs, **kwargs):
     """Check the values that come from the environment."""
     problems = []
     public = urlsplit(settings.PUBLIC_URL)
-    if public.scheme not in {"http", "https"} or not public.hostname or public.path:
+    extra = public.path or public.query or public.fragment
+    if public.scheme not in {"http", "https"} or not public.hostname or extra:
         problems.append(
             Error(
                 f"PUBLIC_URL is {settings.PUBLIC_URL!r}, which is no address of a site.",
@@ -34,6 +35,30 @@ def check_environment(app_configs, **kwargs):
                 "SECRET_KEY is shorter than 32 characters.",
                 hint="Leave it unset to have one made under var/, or give a long random one.",
                 id="project.E002",
+            )
+        )
+    if not 0 < settings.PORT < 65536:
+        problems.append(
+            Error(
+                f"PORT is {settings.PORT}.",
+                hint="Use a number from 1 to 65535.",
+                id="project.E006",
+            )
+        )
+    if settings.DATA_UPLOAD_MAX_MEMORY_SIZE < 1:
+        problems.append(
+            Error(
+                "MAX_BODY_SIZE lets no body through.",
+                hint="Give the bytes that a body may have, such as 1048576.",
+                id="project.E007",
+            )
+        )
+    if not settings.ALLOWED_HOSTS or any("/" in host for host in settings.ALLOWED_HOSTS):
+        problems.append(
+            Error(
+                f"ALLOWED_HOSTS is {','.join(settings.ALLOWED_HOSTS)!r}.",
+                hint="Name hosts without scheme or path, separated by commas.",
+                id="project.E008",
             )
         )
     if settings.TRUSTED_PROXY_COUNT < 0:

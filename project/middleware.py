@@ -4,6 +4,7 @@ import ipaddress
 import re
 import time
 import uuid
+from urllib.parse import quote
 
 import structlog
 from django.conf import settings
@@ -35,12 +36,20 @@ class RequestMiddleware:
         log.info(
             "request",
             method=request.method,
-            path=request.path,
+            path=loggable_path(request),
             status=response.status_code,
             ms=round((time.perf_counter() - started) * 1000, 1),
             **caller(request),
         )
         return response
+
+
+def loggable_path(request):
+    """Return the path for the log: quoted, and outside the API as its route, since the addresses
+    in mails and of devices hold secrets."""
+    if request.resolver_match and not request.path.startswith("/api/"):
+        return f"/{request.resolver_match.route}"
+    return quote(request.path)
 
 
 def client_address(request):

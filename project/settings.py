@@ -5,9 +5,11 @@ the same database, and secrets that are made on first use and kept under var/ fo
 owner only.  README.md has the table of variables; project/checks.py says which values cannot work.
 """
 
+import logging
 import os
 import secrets
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -46,6 +48,32 @@ def flag(name, default):
         raise ImproperlyConfigured(f"{name} is neither true nor false.") from None
 
 
+def number(name, default):
+    """Return a whole number from the environment; what is none stops the start."""
+    text = env.str(name, "").strip()
+    try:
+        return int(text) if text else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is not a whole number.") from None
+
+
+def address(name, read, default):
+    """Return what `read` makes of a URL in the environment; one it cannot read stops the start."""
+    try:
+        return read(name, default)
+    except (environ.ImproperlyConfigured, LookupError, ValueError):
+        # Not what it holds: that may be a password.
+        raise ImproperlyConfigured(f"{name} is no URL of a kind that is known.") from None
+
+
+def needs(package, name):
+    """Stop the start where `name` asks for a package that only production.txt brings."""
+    if find_spec(package) is None:
+        raise ImproperlyConfigured(
+            f"{name} needs {package}: pip install --require-hashes -r requirements/production.txt"
+        )
+
+
 def make_signing_key():
     """Return a new RSA key for id_tokens, as PEM."""
     from cryptography.hazmat.primitives import serialization
@@ -66,17 +94,16 @@ def make_signing_key():
 
 VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
 DEBUG = flag("DEBUG", False)
-PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{env.str('PORT', '8000')}").rstrip("/")
+PORT = number("PORT", 8000)
+PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 _public = urlsplit(PUBLIC_URL)
+# Loopback is answered too: that is where health is asked for.
 ALLOWED_HOSTS = env.list(
-    "ALLOWED_HOSTS",
-    default=["127.0.0.1", "localhost", "[::1]"]
-    if _public.hostname in {"127.0.0.1", "localhost", "::1", None}
-    else [_public.hostname],
+    "ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]", _public.hostname or "localhost"]
 )
 SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret("secret_key", lambda: secrets.token_hex(32))
 # How many reverse proxies of ours stand in front: X-Forwarded-For is believed that far.
-TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
+TRUSTED_PROXY_COUNT = number("TRUSTED_PROXY_COUNT", 0)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
 
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if _public.scheme in {"http", "https"} else []
@@ -160,8 +187,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Data --------------------------------------------------------------------------------------
 
-DATABASES = {"default": env.db_url("DATABASE_URL", f"sqlite:///{VAR_DIR / 'pawprint.sqlite3'}")}
+_sqlite = f"sqlite:///{VAR_DIR / 'pawprint.sqlite3'}"
+DATABASES = {"default": address("DATABASE_URL", env.db_url, _sqlite)}
 _database = DATABASES["default"]
+if _database.get("ENGINE", "").rpartition(".")[2] not in {"sqlite3", "postgresql"}:
+    raise ImproperlyConfigured("DATABASE_URL is none of sqlite:///… and postgres://….")
 _database["CONN_MAX_AGE"] = None  # a connection is kept: reconnecting costs more than a request
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     # WAL lets readers go on while one writes; IMMEDIATE takes the write lock at BEGIN, so that a
@@ -176,8 +206,12 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     _database["CONN_HEALTH_CHECKS"] = True
-CACHES = {"default": env.cache_url("CACHE_URL", "locmemcache://pawprint")}
-vars().update(env.email_url("EMAIL_URL", "consolemail://"))
+if "postgresql" in _database["ENGINE"]:
+    needs("psycopg", "DATABASE_URL")
+CACHES = {"default": address("CACHE_URL", env.cache_url, "locmemcache://pawprint")}
+if "redis" in CACHES["default"]["BACKEND"]:
+    needs("redis", "CACHE_URL")
+vars().update(address("EMAIL_URL", env.email_url, "consolemail://"))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", f"Pawprint <pawprint@{_public.hostname}>")
 
 # Where background tasks go: the queue in the database (a `db_worker` runs them), at once, or to
@@ -188,6 +222,8 @@ TASK_BACKENDS = {
     "immediate": "django_tasks.backends.immediate.ImmediateBackend",
     **dict.fromkeys(["amqp", "amqps", "redis", "rediss"], "project.celery.CeleryBackend"),
 }
+if TASK_BACKENDS.get(urlsplit(TASKS_URL).scheme) == "project.celery.CeleryBackend":
+    needs("celery", "TASKS_URL")
 TASKS = {
     "default": {
         # An unknown scheme is reported by project.E005; the database is the safe reading of it.
@@ -219,6 +255,8 @@ AUTH_PASSWORD_VALIDATORS = [
 SESSION_ENGINE = "accounts.sessions"
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_USERNAME_VALIDATORS = "accounts.adapter.username_validators"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "optional"
@@ -307,7 +345,7 @@ OAUTH2_PROVIDER = {
 # --- The API -----------------------------------------------------------------------------------
 
 # The largest request body, in bytes; a larger one is answered 413 before it is read.
-DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_SIZE", 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = number("MAX_BODY_SIZE", 1024 * 1024)
 APPEND_SLASH = True
 REST_FRAMEWORK = {
     # The first one decides 401 or 403 and the challenge: bearer tokens before keys and sessions.
@@ -396,6 +434,9 @@ CORS_PREFLIGHT_MAX_AGE = 24 * 3600
 # --- Logs --------------------------------------------------------------------------------------
 
 LOG_FORMAT = env.str("LOG_FORMAT", "console")
+LOG_LEVEL = env.str("LOG_LEVEL", "INFO").upper()
+if LOG_LEVEL not in logging.getLevelNamesMapping():
+    raise ImproperlyConfigured("LOG_LEVEL is none of DEBUG, INFO, WARNING, ERROR, CRITICAL.")
 _shared_processors = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -431,10 +472,12 @@ LOGGING = {
         }
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         # Every answer has its line from project.middleware; Django's own would be a second one.
         "django.request": {"level": "ERROR"},
         "django.server": {"level": "WARNING"},
+        # Anybody can send a wrong Host; the line of the request says 400.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
 }

@@ -1,5 +1,6 @@
 """The whole map on one page."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerOauthRedirectView
@@ -8,6 +9,9 @@ from api import errors
 from api.views import NothingHereView
 
 from . import views
+
+# Staff sign in where everybody does, so that the same limits hold.
+admin.site.login = secure_admin_login(admin.site.login)
 
 urlpatterns = [
     path("", views.home, name="home"),

@@ -36,6 +36,8 @@ def make_app(**fields):
     ("fields", "field"),
     [
         ({"redirect_uris": "http://app.example/cb"}, "redirect_uris"),
+        ({"redirect_uris": "HTTP://app.example/cb"}, "redirect_uris"),
+        ({"redirect_uris": "http://[::1"}, "redirect_uris"),
         ({"redirect_uris": "https://app.example/cb#x"}, "redirect_uris"),
         ({"redirect_uris": "https://*.example/cb"}, "redirect_uris"),
         ({"redirect_uris": ""}, "redirect_uris"),

@@ -147,6 +147,7 @@ def test_a_key_is_bound_to_its_addresses(alice):
     client = with_key(key)
     assert client.get("/api/v1/me/", REMOTE_ADDR="10.1.2.3").status_code == 200
     assert client.get("/api/v1/me/", REMOTE_ADDR="2001:db8::1").status_code == 200
+    assert client.get("/api/v1/me/", REMOTE_ADDR="::ffff:10.1.2.3").status_code == 200
     assert client.get("/api/v1/me/", REMOTE_ADDR="11.1.2.3").status_code == 401
     assert client.get("/api/v1/me/", REMOTE_ADDR="").status_code == 401
 

@@ -36,7 +36,7 @@ def test_every_snippet_runs_as_written(server, tmp_path):
         text = block.replace("http://127.0.0.1:8000", server.url)
         text = text.replace(".venv/bin/python", sys.executable)
         text = text.replace("var/demo", f"{server.var}/demo")
-        text = text.replace("pets.csv", str(tmp_path / "pets.csv"))
+        text = text.replace("var/pets.csv", str(tmp_path / "pets.csv"))
         if any(name in text for name in INTERACTIVE):
             continue
         if language == "sh":
@@ -67,7 +67,7 @@ def test_make_lists_its_commands_and_has_those_the_readme_names():
 
 
 def test_every_environment_variable_is_explained_and_none_is_made_up():
-    read = set(re.findall(r"""(?:env\.\w+|flag)\(\s*["']([A-Z_]+)["']""", SETTINGS))
+    read = set(re.findall(r"""(?:env\.\w+|flag|number|address)\(\s*["']([A-Z_]+)["']""", SETTINGS))
     rows = set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
     assert rows == read
     assert "`HOST`" in README

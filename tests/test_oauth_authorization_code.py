@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import AccessToken, Application, Grant, RefreshToken
 
-from .conftest import bearer
+from .conftest import bearer, make_token
 from .oauth import (
     SECRET,
     authorization_request,
@@ -115,6 +115,8 @@ def test_a_code_of_one_app_is_nothing_to_another(alice_in_browser, app, native_a
     [
         ({"code_challenge": None, "code_challenge_method": None}, "invalid_request"),
         ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"code_challenge": "short"}, "invalid_request"),
+        ({"code_challenge": "x" * 200}, "invalid_request"),
         ({"response_type": "token"}, "unauthorized_client"),
         ({"scope": "pets:read everything"}, "invalid_scope"),
     ],
@@ -291,8 +293,54 @@ def test_an_app_introspects_its_token(alice_in_browser, app):
     assert unknown.json() == {"active": False}
 
 
-def test_introspection_needs_a_client(db):
-    assert Client().post("/o/introspect/", {"token": "x"}).status_code in {401, 403}
+def test_introspection_needs_an_app_with_a_secret(alice_in_browser, app, native_app):
+    token = exchange(app, get_code(alice_in_browser, app)).json()["access_token"]
+    form = {"token": token, "client_id": native_app.client_id}
+    device = "urn:ietf:params:oauth:grant-type:device_code"
+    for extra in ({}, {"client_secret": ""}, {"grant_type": device}):
+        answer = Client().post("/o/introspect/", form | extra)
+        assert answer.status_code in {400, 401, 403}, extra
+    assert Client().post("/o/introspect/", {"token": token}).status_code in {401, 403}
+    assert Client().get("/o/introspect/", {"token": token}, headers=basic(app)).status_code == 405
+
+
+def test_another_apps_token_and_one_of_somebody_switched_off_are_not_active(
+    alice_in_browser, app, bob, alice
+):
+    token = exchange(app, get_code(alice_in_browser, app)).json()["access_token"]
+    other = Application.objects.create(
+        name="Nosy",
+        user=bob,
+        client_secret=SECRET,
+        client_type=Application.CLIENT_CONFIDENTIAL,
+        authorization_grant_type=Application.GRANT_CLIENT_CREDENTIALS,
+    )
+    answer = Client().post("/o/introspect/", {"token": token}, headers=basic(other))
+    assert answer.json() == {"active": False}
+    alice.is_active = False
+    alice.save()
+    answer = Client().post("/o/introspect/", {"token": token}, headers=basic(app))
+    assert answer.json() == {"active": False}
+
+
+# --- Userinfo (OpenID Connect Core §5.3) -------------------------------------------------------
+
+
+def test_userinfo_answers_by_scope_and_only_while_the_person_may(alice_in_browser, app, alice):
+    code = get_code(alice_in_browser, app, "openid profile")
+    token = exchange(app, code).json()["access_token"]
+    claims = bearer(token).get("/o/userinfo/").json()
+    assert claims["sub"] == str(alice.pk)
+    assert claims["preferred_username"] == "alice"
+    assert "email" not in claims
+    assert Client().get("/o/userinfo/", {"access_token": token}).status_code == 400
+    alice.is_active = False
+    alice.save()
+    assert bearer(token).get("/o/userinfo/").status_code == 401
+
+
+def test_userinfo_is_about_a_person_and_not_about_an_app(machine):
+    assert bearer(make_token(None, machine, "openid")).get("/o/userinfo/").status_code == 401
 
 
 # --- Odd requests ------------------------------------------------------------------------------

@@ -88,16 +88,33 @@ def test_the_trailing_slash_is_optional_and_never_a_redirect(alice_with_key, pat
 
 def test_a_body_without_a_length_is_refused(anonymous, db):
     answer = anonymous.generic(
-        "POST", "/api/v1/pets/", headers={"Transfer-Encoding": "chunked"}, CONTENT_LENGTH=""
+        "POST", "/api/v1/pets/", headers={"Transfer-Encoding": "Chunked"}, CONTENT_LENGTH=""
     )
     assert answer.status_code == 411
     assert answer["Content-Type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("path", ["/api/v1/pets/", "/o/token/", "/accounts/login/"])
-def test_a_body_of_ten_megabytes_is_refused_wherever_it_goes(anonymous, db, path):
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("/api/v1/pets/", "application/problem+json"),
+        ("/o/token/", "application/json"),
+        ("/accounts/login/", "text/html; charset=utf-8"),
+    ],
+)
+def test_a_body_of_ten_megabytes_is_refused_in_the_shape_of_its_door(
+    anonymous, db, path, media_type
+):
     answer = anonymous.post(path, "x" * 10_000_000)
     assert answer.status_code == 413
+    assert answer["Content-Type"] == media_type
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/species/", "/accounts/login/"])
+def test_a_session_cookie_that_no_session_can_have_is_nobody(db, path):
+    client = Client()
+    client.cookies["sessionid"] = "\x00aaaaaaaaaaaa"
+    assert client.get(path).status_code == 200
 
 
 # --- CORS --------------------------------------------------------------------------------------
@@ -180,3 +197,88 @@ def test_ready_names_what_is_not_there_and_live_still_answers(anonymous, db, set
     assert answer.status_code == 503
     assert json.loads(answer.content)["checks"] == {"database": "ok", "cache": "ConnectionError"}
     assert anonymous.get("/health/live").status_code == 200
+
+
+# --- What is bounded, and what is refused with every method --------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"species": "dog", "tags": [' + ",".join(["1"] * 100_000) + "]}",
+        "{" + ",".join(f'"field{n}": 1' for n in range(50_000)) + "}",
+    ],
+    ids=["tags", "fields"],
+)
+def test_a_body_of_many_mistakes_gets_a_short_answer(alice_with_key, body):
+    answer = alice_with_key.generic("POST", "/api/v1/pets/", body)
+    assert answer.status_code == 400
+    assert len(answer.content) < 5000
+
+
+@pytest.mark.parametrize("size", ["0000000019999", "0" * 20 + "1" + "0" * 20, "1e2", "+5", "٣"])
+def test_a_page_has_a_hundred_rows_at_most_however_the_number_is_written(alice_with_key, size):
+    answer = alice_with_key.get("/api/v1/pets/", {"page_size": size})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "page_size"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("GET", path) for path in ("", "me/", "species/", "breeds/", "schema/", "pets/stats/")),
+        *(("POST", "pets/"), ("PATCH", "me/"), ("PATCH", "pets/{id}/"), ("DELETE", "pets/{id}/")),
+    ],
+)
+def test_an_unknown_parameter_is_refused_with_every_method(alice_with_key, rex, method, path):
+    path = f"/api/v1/{path}".format(id=rex.pk)
+    answer = alice_with_key.generic(method, f"{path}?wings=2", '{"species": "dog"}')
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "wings"
+    rex.refresh_from_db()
+
+
+@pytest.mark.parametrize("value", ['"yes"', '"true"', "1", "null"])
+def test_a_word_is_no_truth_value_in_json(alice_with_key, value):
+    body = f'{{"species": "dog", "mixed_breed": {value}}}'
+    assert alice_with_key.generic("POST", "/api/v1/pets/", body).status_code == 400
+
+
+# --- People --------------------------------------------------------------------------------------
+
+
+def test_staff_sign_in_where_everybody_does(anonymous, db):
+    answer = anonymous.get("/admin/login/?next=/admin/")
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/accounts/login/")
+
+
+def test_links_in_mails_lead_to_the_public_address(alice, mailoutbox):
+    from allauth.account.models import EmailAddress
+
+    EmailAddress.objects.create(user=alice, email=alice.email, verified=True, primary=True)
+    Client().post(
+        "/accounts/password/reset/", {"email": alice.email}, headers={"Host": "localhost:1337"}
+    )
+    (mail,) = mailoutbox
+    assert f"{settings.PUBLIC_URL}/accounts/password/reset/key/" in mail.body
+    assert "1337/accounts" not in mail.body
+
+
+@pytest.mark.parametrize("name", [".", "..", "alice@example.org", "a/b"])
+def test_a_user_name_that_would_lead_elsewhere_cannot_be_chosen(db, name):
+    form = {"username": name, "email": "x@example.org"}
+    form |= {"password1": "correct horse battery", "password2": "correct horse battery"}
+    answer = Client().post("/accounts/signup/", form)
+    assert answer.status_code == 200
+    assert "username" in answer.context["form"].errors
+
+
+def test_the_log_holds_no_address_that_is_a_secret(db, caplog):
+    with caplog.at_level(logging.INFO, logger="pawprint.request"):
+        Client().get("/accounts/password/reset/key/6-abc-SECRETTOKEN/")
+        Client().get("/api/v1/%1b[31m/")
+    lines = [str(r.msg) for r in caplog.records if r.name == "pawprint.request"]
+    assert len(lines) == 2
+    assert "SECRETTOKEN" not in lines[0]
+    assert "%1B" in lines[1]

@@ -3,6 +3,7 @@
 import re
 import stat
 import subprocess
+import sys
 
 import pytest
 import requests
@@ -90,3 +91,31 @@ def test_generated_pets_satisfy_the_apis_own_rules(db):
             if name not in {"url", "owner"}
         }
         PetSerializer(data=data).is_valid(raise_exception=True)
+
+
+def test_what_was_removed_of_the_demo_stays_removed(tmp_path):
+    with running_server(tmp_path / "var") as first:
+        first.manage(
+            "shell", "--no-imports", "-c",
+            "from api.models import Pet; Pet.objects.filter(licence_number='D000007').delete();"
+            "from accounts.models import User; User.objects.filter(username='user4').delete()",
+        )  # fmt: skip
+        key = first.key
+    with running_server(tmp_path / "var") as second:
+        answer = requests.get(f"{second.url}/api/v1/users/user4/", headers={"X-API-Key": key})
+        assert answer.status_code == 404
+        assert "1 pets were generated" in second.manage("load_demo")
+
+
+def test_a_port_that_is_taken_is_told_and_not_shared(server, tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "run"],
+        cwd=ROOT,
+        env=server.env | {"VAR_DIR": str(tmp_path / "var")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert "Cannot listen on 127.0.0.1:" in ended.stderr
+    assert "is running" not in ended.stdout

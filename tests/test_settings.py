@@ -74,7 +74,7 @@ def test_two_installations_share_no_secret(tmp_path):
 def test_a_public_site_over_https_has_secure_cookies_and_its_own_host(tmp_path):
     state = start(tmp_path / "var", PUBLIC_URL="https://pets.example.org")
     assert state["secure"] is True
-    assert state["hosts"] == ["pets.example.org"]
+    assert state["hosts"] == ["127.0.0.1", "localhost", "[::1]", "pets.example.org"]
     assert state["checks"] == []
 
 
@@ -89,6 +89,11 @@ def test_a_public_site_over_https_has_secure_cookies_and_its_own_host(tmp_path):
         ({"LOG_FORMAT": "xml"}, "project.E004"),
         ({"TASKS_URL": "carrier-pigeon://"}, "project.E005"),
         ({"PUBLIC_URL": "https://pets.example.org", "DEBUG": "true"}, "project.W002"),
+        ({"PUBLIC_URL": "https://pets.example.org?x=1"}, "project.E001"),
+        ({"PORT": "99999"}, "project.E006"),
+        ({"MAX_BODY_SIZE": "-1"}, "project.E007"),
+        ({"ALLOWED_HOSTS": "https://pets.example.org"}, "project.E008"),
+        ({"OIDC_RSA_PRIVATE_KEY": "garbage"}, "accounts.E002"),
         ({"CREDENTIAL_PEPPERS": "1:short"}, "accounts.E001"),
         ({"CREDENTIAL_PEPPERS": "0:" + "x" * 40}, "accounts.E001"),
         ({"CREDENTIAL_PEPPERS": "x" * 40}, "accounts.E001"),
@@ -99,7 +104,28 @@ def test_a_value_that_cannot_work_is_named_by_a_check(tmp_path, environment, che
     assert check in start(tmp_path / "var", **environment)["checks"]
 
 
-@pytest.mark.parametrize("environment", [{"DEBUG": "perhaps"}, {"TRUSTED_PROXY_COUNT": "two"}])
-def test_a_value_of_the_wrong_type_stops_the_start(tmp_path, environment):
-    with pytest.raises(subprocess.CalledProcessError):
-        start(tmp_path / "var", **environment)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEBUG", "perhaps"),
+        ("TRUSTED_PROXY_COUNT", "two"),
+        ("PORT", "abc"),
+        ("MAX_BODY_SIZE", "1MB"),
+        ("LOG_LEVEL", "loud"),
+        ("DATABASE_URL", "foo://secret@x"),
+        ("CACHE_URL", "secret"),
+        ("EMAIL_URL", "secret"),
+    ],
+)
+def test_a_value_that_cannot_be_read_stops_the_start_in_one_line(tmp_path, name, value):
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "VAR_DIR": str(tmp_path / "var"), name: value},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"Pawprint cannot start: {name} ")
+    assert ended.stderr.count("\n") == 1
+    assert "secret" not in ended.stderr

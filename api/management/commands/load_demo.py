@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import transaction
-from django.utils import timezone
+from django.db.models import Max
 
 from accounts import keys
 from accounts.models import ApiKey, Application, User
@@ -24,6 +24,7 @@ TUTORIAL = {
     "user3": [("Puddle", "duck"), ("Ripple", "duck"), ("Mother", "goose")],
     "user4": [("Nibbles", "hamster")],
 }
+FIRST = "user1"
 SHELTER = "harbour_shelter"
 WEB_CLIENT_ID = "pawprint-demo-web"
 NATIVE_CLIENT_ID = "pawprint-demo-native"
@@ -69,19 +70,31 @@ def ensure(pets=200):
         first = ensure_tutorial(password)
         ensure_apps(first)
         new = ensure_generated(pets)
+    return entrance(first) | {"new": new}
+
+
+def is_loaded():
+    """Return whether the demo was loaded once, whatever was removed of it since."""
+    return User.objects.filter(username=SHELTER).exists()
+
+
+def entrance(first=None):
+    """Return how to enter the demo as its first user: a dict of `username`, `password` and
+    `key_file`; None when that user is gone."""
+    first = first or User.objects.filter(username=FIRST, is_active=True).first()
+    if first is None:
+        return None
 
     def holds(key):
         api_key = ApiKey.objects.filter(key_id=keys.parse(key), user=first).first()
         return api_key is not None and api_key.matches(key) and api_key.is_valid()
 
     kept("demo_api_key", lambda: make_key(first), holds)
-    if not first.check_password(password):
-        password = "(you changed it)"
+    password = kept("demo_password", lambda: "")
     return {
         "username": first.username,
-        "password": password,
+        "password": password if first.check_password(password) else "(you changed it)",
         "key_file": shortest(settings.VAR_DIR / "demo_api_key"),
-        "new": new,
     }
 
 
@@ -105,7 +118,7 @@ def ensure_tutorial(password):
             user.save()
             for name, species in pets:
                 Pet.objects.create(owner=user, name=name, species=species)
-    return User.objects.get(username="user1")
+    return User.objects.get(username=FIRST)
 
 
 def ensure_apps(publisher):
@@ -154,19 +167,21 @@ def ensure_generated(count):
         username=SHELTER,
         defaults={"display_name": "Harbour Animal Shelter", "is_organization": True},
     )
-    have = shelter.pets.count()
-    dice = random.Random(have)  # noqa: S311  (the same pets each time)
-    for start in range(have, count, 1000):
-        Pet.objects.register(
-            [generate(shelter, n, dice) for n in range(start, min(start + 1000, count))]
-        )
-    return max(0, count - have)
+    missing = max(0, count - shelter.pets.count())
+    # On from the highest number there is: some in between may have been removed.
+    numbers = shelter.pets.filter(licence_number__regex=r"^D[0-9]{6}$")
+    last = numbers.aggregate(last=Max("licence_number"))["last"]
+    first = int(last[1:]) + 1 if last else 0
+    dice = random.Random(first)  # noqa: S311  (the same pets each time)
+    for start in range(first, first + missing, 1000):
+        end = min(start + 1000, first + missing)
+        Pet.objects.register([generate(shelter, number, dice) for number in range(start, end)])
+    return missing
 
 
 def generate(owner, number, dice):
     """Return one plausible pet, not saved."""
     species = dice.choices(list(BREEDS), weights=[50, 35, 8, 4, 3])[0]
-    now = timezone.now()
     return Pet(
         owner=owner,
         name=dice.choice(NAMES),
@@ -182,8 +197,6 @@ def generate(owner, number, dice):
         licence_number=f"D{number:06}",
         licence_issued_on=date(2022, 1, 1) + timedelta(days=dice.randrange(1400)),
         postal_code=f"98{dice.randrange(100, 200)}",
-        created_at=now,
-        updated_at=now,
     )
 
 

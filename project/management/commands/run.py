@@ -24,6 +24,11 @@ WELCOME = """
   Stop      Ctrl+C
 """
 
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+ELSEWHERE = """  Other machines are answered once PUBLIC_URL says the address they use, such as
+  PUBLIC_URL=http://192.0.2.7:8000
+"""
+
 
 class Command(BaseCommand):
     help = __doc__
@@ -36,10 +41,15 @@ class Command(BaseCommand):
 
     def handle(self, *, no_demo, workers, **options):
         host = os.environ.get("HOST", "127.0.0.1")
-        port = os.environ.get("PORT", "8000")
+        port = str(settings.PORT)
+        refuse_taken(host, port)
         self.stdout.write("Preparing the database …")
         call_command("migrate", verbosity=0)
-        demo = None if no_demo else load_demo.ensure()
+        if no_demo:
+            demo = None
+        else:
+            # Once: what you remove of it stays removed.
+            demo = load_demo.entrance() if load_demo.is_loaded() else load_demo.ensure()
         self.stopping = False
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, self.stop)
@@ -53,7 +63,9 @@ class Command(BaseCommand):
             if demo:
                 self.stdout.write(WELCOME.format(url=settings.PUBLIC_URL, **demo))
             else:
-                self.stdout.write(f"Pawprint is running at {settings.PUBLIC_URL}")
+                self.stdout.write(f"\n  Pawprint is running at {settings.PUBLIC_URL}\n")
+            if "PUBLIC_URL" not in os.environ and host not in LOOPBACK:
+                self.stdout.write(ELSEWHERE)
             self.wait_for_the_end(processes)
         finally:
             end(processes.values())
@@ -67,7 +79,7 @@ class Command(BaseCommand):
             if self.stopping:
                 return
             if server.poll() is not None:
-                raise CommandError(f"The web server did not start; is port {port} taken?")
+                raise CommandError("The web server did not start; its reason stands above.")
             with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
                 return
             time.sleep(0.1)
@@ -82,11 +94,30 @@ class Command(BaseCommand):
             time.sleep(0.2)
 
 
+def refuse_taken(host, port):
+    """Raise CommandError when `host` and `port` are nothing that we can listen on.
+
+    The server shares a port that another Pawprint holds, and half the requests would go there.
+    """
+    try:
+        family = socket.getaddrinfo(host, port)[0][0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, int(port)))
+    except (OSError, OverflowError, ValueError) as error:
+        raise CommandError(
+            f"Cannot listen on {host}:{port} ({error}). Another server may be running there; "
+            "try PORT=8001 make run."
+        ) from None
+
+
 def server(host, port, workers):
     """The arguments that serve project.wsgi with `workers` processes."""
     return (
         *("-m", "granian", "--interface", "wsgi", "--host", host, "--port", port),
-        *("--workers", str(workers), "--blocking-threads", "4", "--backpressure", "64"),
+        *("--workers", str(workers), "--blocking-threads", "16", "--backpressure", "512"),
+        # Whoever sends nothing holds a connection no longer than this (ms).
+        *("--http1-header-read-timeout", "5000"),
         # Without a time-out the master may wait for ever for a worker that missed the signal.
         *("--workers-kill-timeout", "3", "--no-ws", "--log-level", "warning"),
         "project.wsgi:application",
