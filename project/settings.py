@@ -108,7 +108,6 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_C
 
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if _public.scheme in {"http", "https"} else []
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
-SECURE_SSL_REDIRECT = False  # the proxy in front redirects; a redirect here would loop behind it
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _public.scheme == "https" else 0
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -180,7 +179,6 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = not STATIC_ROOT
 WHITENOISE_AUTOREFRESH = DEBUG
 TIME_ZONE = "UTC"
-USE_TZ = True
 USE_I18N = False
 LANGUAGE_CODE = "en-gb"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -346,7 +344,6 @@ OAUTH2_PROVIDER = {
 
 # The largest request body, in bytes; a larger one is answered 413 before it is read.
 DATA_UPLOAD_MAX_MEMORY_SIZE = number("MAX_BODY_SIZE", 1024 * 1024)
-APPEND_SLASH = True
 REST_FRAMEWORK = {
     # The first one decides 401 or 403 and the challenge: bearer tokens before keys and sessions.
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -369,7 +366,6 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "api.pagination.KeysetPagination",
     "DEFAULT_SCHEMA_CLASS": "api.schema.AutoSchema",
     "EXCEPTION_HANDLER": "api.errors.exception_handler",
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SPECTACULAR_SETTINGS = {
@@ -397,13 +393,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "api.schema.tell_what_is_certain",
     ],
-    "OAUTH2_FLOWS": ["authorizationCode", "clientCredentials"],
-    "OAUTH2_AUTHORIZATION_URL": "/o/authorize/",
-    "OAUTH2_TOKEN_URL": "/o/token/",
-    "OAUTH2_REFRESH_URL": "/o/token/",
-    "OAUTH2_SCOPES": SCOPES,
     "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
 }
 
@@ -415,17 +405,12 @@ CORS_ALLOW_HEADERS = [
     "accept",
     "authorization",
     "content-type",
-    "idempotency-key",
-    "if-match",
-    "if-none-match",
     "x-api-key",
     "x-request-id",
 ]
 CORS_EXPOSE_HEADERS = [
-    "ETag",
     "Link",
     "Location",
-    "Retry-After",
     "WWW-Authenticate",
     "X-Request-ID",
 ]
