@@ -83,7 +83,8 @@ def wait_until_ready(process, url, log):
         if process.poll() is not None:
             raise RuntimeError(f"The server ended:\n{log.read_text()}")
         with contextlib.suppress(requests.ConnectionError):
-            if requests.get(f"{url}/health/ready", timeout=5).status_code == 200:
+            ready = requests.get(f"{url}/health/ready", timeout=5).status_code == 200
+            if ready and "is running at" in log.read_text():  # the last thing it says
                 return
         time.sleep(0.1)
     raise RuntimeError(f"The server is not ready:\n{log.read_text()}")

@@ -66,6 +66,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"\n  Pawprint is running at {settings.PUBLIC_URL}\n")
             if "PUBLIC_URL" not in os.environ and host not in LOOPBACK:
                 self.stdout.write(ELSEWHERE)
+            self.stdout.flush()  # to a pipe or a file it would wait for the end
             self.wait_for_the_end(processes)
         finally:
             end(processes.values())
