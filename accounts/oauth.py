@@ -203,12 +203,19 @@ def presented_client(request):
     return request.POST.get("client_id", "")
 
 
-def refuse_nul(view):
-    """Wrap a view so that a NUL byte in a parameter or in the client's credentials is
-    invalid_request: no row can hold one, and PostgreSQL fails when asked for it."""
+def well_formed(view):
+    """Wrap a view so that what no client may send is invalid_request.
+
+    Two different clients in one request (RFC 6749 §2.3): the toolkit takes whichever
+    authenticates, and `presented_client` must not mean the other.  A NUL byte in a parameter or in
+    the client's credentials: no row can hold one, and PostgreSQL fails when asked for it.
+    """
 
     @functools.wraps(view)
     def wrapped(request, *args, **kwargs):
+        named = {presented_client(request), request.POST.get("client_id", "")} - {""}
+        if len(named) > 1:
+            return token_error("invalid_request", "The request names two different clients.")
         given = [v for query in (request.GET, request.POST) for _, vs in query.lists() for v in vs]
         given.append(presented_client(request))
         if any("\x00" in value for value in given):

@@ -20,7 +20,7 @@ def with_our_views(patterns):
     return [
         path(
             str(pattern.pattern),
-            oauth.refuse_nul(
+            oauth.well_formed(
                 OURS[pattern.name].as_view() if pattern.name in OURS else pattern.callback
             ),
             name=pattern.name,

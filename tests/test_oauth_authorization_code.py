@@ -378,3 +378,30 @@ def test_a_nul_byte_in_an_authorization_request_is_an_error_and_not_a_crash(
 ):
     query = authorization_request(app) | {name: "a\x00b"}
     assert alice_in_browser.get("/o/authorize/", query).status_code == 400
+
+
+# --- One client to a request (RFC 6749 §2.3) ---------------------------------------------------
+
+
+def test_a_request_that_names_two_clients_is_refused(alice_in_browser, app, bob):
+    """Else one app, authenticated in the body, would be answered as the app that Basic names."""
+    token = exchange(app, get_code(alice_in_browser, app)).json()["access_token"]
+    other = Application.objects.create(
+        name="Nosy",
+        user=bob,
+        client_secret=SECRET,
+        client_type=Application.CLIENT_CONFIDENTIAL,
+        authorization_grant_type=Application.GRANT_CLIENT_CREDENTIALS,
+    )
+    pair = base64.b64encode(f"{app.client_id}:wrong".encode()).decode()
+    form = {"token": token, "client_id": other.client_id, "client_secret": SECRET}
+    for scheme in ("Basic", "basic"):
+        answer = Client().post(
+            "/o/introspect/", form, headers={"Authorization": f"{scheme} {pair}"}
+        )
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+def test_a_client_that_names_itself_twice_is_one_client(alice_in_browser, app):
+    code = get_code(alice_in_browser, app)
+    assert exchange(app, code, client_id=app.client_id).status_code == 200
