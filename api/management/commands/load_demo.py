@@ -90,7 +90,8 @@ def entrance(first=None):
         return api_key is not None and api_key.matches(key) and api_key.is_valid()
 
     kept("demo_api_key", lambda: make_key(first), holds)
-    password = kept("demo_password", lambda: "")
+    path = settings.VAR_DIR / "demo_password"
+    password = path.read_text() if path.exists() else ""
     return {
         "username": first.username,
         "password": password if first.check_password(password) else "(you changed it)",
