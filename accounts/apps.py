@@ -10,7 +10,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self):
         from . import checks, cors, schema  # noqa: F401  (each registers itself when imported)
-        from .oauth import ensure_docs_application
+        from .oauth.docs_app import ensure_docs_application
         from .tasks import schedule_clean_up
 
         post_migrate.connect(ensure_docs_application, sender=self)

@@ -1,8 +1,10 @@
-"""How an API key looks, and how it is turned into what the database keeps.
+"""How keys, tokens and client secrets look, and what the database keeps of them.
 
 A key is `paw_<id>_<secret>`.  The id (12 characters) finds the row; the secret is 256 random bits
-in 43 characters followed by a checksum in 6.  The prefix and the checksum let secret scanners
-recognise a key, and let the server refuse a mistyped one without asking the database.
+in 43 characters followed by a checksum in 6.  Tokens and client secrets are the same without an
+id: `pawat_<secret>` an access token, `pawrt_` a refresh token, `pawrg_` a registration access
+token (RFC 7592), `pawcs_` a client secret.  The prefix and the checksum let secret scanners
+recognise them, and let the server refuse a mistyped one without asking the database.
 """
 
 import hashlib
@@ -15,6 +17,8 @@ import zlib
 from django.conf import settings
 
 PREFIX = "paw_"
+ACCESS_TOKEN, REFRESH_TOKEN, REGISTRATION_TOKEN = "pawat_", "pawrt_", "pawrg_"
+CLIENT_SECRET = "pawcs_"
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 ID_LENGTH, SECRET_LENGTH, CHECKSUM_LENGTH = 12, 43, 6
 PATTERN = re.compile(
@@ -34,10 +38,41 @@ def checksum(text):
 def generate():
     """Return a new `(key, key_id)`."""
     key_id = "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
+    return generate_token(f"{PREFIX}{key_id}_"), key_id
+
+
+def generate_token(prefix):
+    """Return a new secret that begins with `prefix` and ends in its checksum."""
     # 62 ** 43 > 2 ** 256
-    secret = "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
-    body = f"{PREFIX}{key_id}_{secret}"
-    return body + checksum(body), key_id
+    body = prefix + "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
+    return body + checksum(body)
+
+
+def generate_access_token(request=None):
+    """ACCESS_TOKEN_GENERATOR of the toolkit."""
+    return generate_token(ACCESS_TOKEN)
+
+
+def generate_refresh_token(request=None):
+    """REFRESH_TOKEN_GENERATOR of the toolkit."""
+    return generate_token(REFRESH_TOKEN)
+
+
+def generate_client_secret():
+    return generate_token(CLIENT_SECRET)
+
+
+class ClientSecretGenerator:
+    """CLIENT_SECRET_GENERATOR_CLASS of the toolkit."""
+
+    def hash(self):
+        return generate_client_secret()
+
+
+def is_mistyped(token):
+    """Return whether `token` has the prefix of our access tokens and not their checksum."""
+    body, given = token[:-CHECKSUM_LENGTH], token[-CHECKSUM_LENGTH:]
+    return token.startswith(ACCESS_TOKEN) and checksum(body) != given
 
 
 def parse(key):

@@ -6,12 +6,13 @@ the toolkit has them.
 """
 
 import ipaddress
+import uuid
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Length, Lower
 from django.db.models.lookups import Exact
 from django.utils import timezone
@@ -28,6 +29,7 @@ from oauth2_provider.models import (
 from oauth2_provider.scopes import get_scopes_backend
 
 from . import keys
+from .fields import DigestField
 
 LOOPBACK_HOSTS = {"127.0.0.1", "::1", "localhost"}
 
@@ -192,7 +194,11 @@ class ApiKey(models.Model):
 
 
 class Application(AbstractApplication):
-    """A third-party app (RFC 6749 §1.1: the client)."""
+    """A third-party app (RFC 6749 §1.1: the client).
+
+    `authorization_grant_type` is its first grant type, `extra_grant_types` the others.  It has up
+    to two secrets: `client_secret` and, while the app changes over, `old_client_secret`.
+    """
 
     # RFC 9700 §2.1.2 and §2.4 leave these.
     GRANT_TYPES = tuple(
@@ -205,12 +211,22 @@ class Application(AbstractApplication):
             AbstractApplication.GRANT_DEVICE_CODE,
         }
     )
+    # As the registry of RFC 7591 §2 spells them.
+    RFC_GRANT_TYPES = {
+        AbstractApplication.GRANT_AUTHORIZATION_CODE: "authorization_code",
+        AbstractApplication.GRANT_CLIENT_CREDENTIALS: "client_credentials",
+        AbstractApplication.GRANT_DEVICE_CODE: AbstractApplication.GRANT_DEVICE_CODE,
+    }
     authorization_grant_type = models.CharField(
         "authorization grant type", max_length=44, choices=GRANT_TYPES
     )
+    extra_grant_types = models.TextField(
+        blank=True, help_text="Further grant types, separated by spaces."
+    )
     algorithm = models.CharField(
         max_length=5,
-        choices=AbstractApplication.ALGORITHM_TYPES,
+        # HS256 would need the client secret in clear.
+        choices=[c for c in AbstractApplication.ALGORITHM_TYPES if c[0] != "HS256"],
         default=AbstractApplication.RS256_ALGORITHM,
         blank=True,
     )
@@ -224,6 +240,23 @@ class Application(AbstractApplication):
     is_active = models.BooleanField(
         default=True, help_text="Switched off, neither the app nor its tokens work."
     )
+    is_verified = models.BooleanField(
+        "verified", default=False, help_text="Staff know who publishes it."
+    )
+    homepage_url = models.URLField("homepage", max_length=500, blank=True)
+    policy_url = models.URLField("privacy policy", max_length=500, blank=True)
+    secret_created_at = models.DateTimeField(default=timezone.now, editable=False)
+    secret_used_at = models.DateTimeField(null=True, editable=False)
+    old_client_secret = models.CharField(max_length=255, blank=True, editable=False)
+    old_secret_created_at = models.DateTimeField(null=True, editable=False)
+    old_secret_used_at = models.DateTimeField(null=True, editable=False)
+    registration_token = DigestField(
+        max_length=64,
+        null=True,
+        unique=True,
+        editable=False,
+        help_text="What manages an app that registered itself (RFC 7592 §2).",
+    )
 
     objects = ApplicationManager()
 
@@ -233,23 +266,88 @@ class Application(AbstractApplication):
     def is_usable(self, request):
         return self.is_active
 
+    @property
+    def is_confidential(self):
+        return self.client_type == self.CLIENT_CONFIDENTIAL
+
+    @property
+    def all_grant_types(self):
+        """The toolkit's names of its grant types, the first one first."""
+        return [self.authorization_grant_type, *self.extra_grant_types.split()]
+
+    def allows_grant_type(self, *grant_types):
+        return not set(self.all_grant_types).isdisjoint(grant_types)
+
+    @property
+    def rfc_grant_types(self):
+        """Its grant types by the names of RFC 7591 §2, `refresh_token` among them."""
+        names = [self.RFC_GRANT_TYPES[grant_type] for grant_type in self.all_grant_types]
+        return names + ["refresh_token"] * (names != ["client_credentials"])
+
+    def get_allowed_schemes(self):
+        """http and https, and the private-use schemes it registered (RFC 8252 §7.1)."""
+        uris = f"{self.redirect_uris} {self.post_logout_redirect_uris}".split()
+        own = {uri.partition(":")[0].lower() for uri in uris}
+        private = sorted(scheme for scheme in own if is_private_use(scheme))
+        return super().get_allowed_schemes() + (private if not self.is_confidential else [])
+
+    def rotate_secret(self):
+        """Give the app a new secret and return it; the one it had works on until it is dropped.
+
+        Raises ValidationError where there are two already, or none to rotate.
+        """
+        if not self.is_confidential:
+            raise ValidationError("A public app has no secret: it could not keep one.")
+        if self.old_client_secret:
+            raise ValidationError("There are two secrets already; remove the older one first.")
+        self.old_client_secret = self.client_secret
+        self.old_secret_created_at = self.secret_created_at
+        self.old_secret_used_at = self.secret_used_at
+        secret = self.client_secret = keys.generate_client_secret()
+        self.secret_created_at, self.secret_used_at = timezone.now(), None
+        self.save()
+        return secret
+
+    def drop_old_secret(self):
+        """End the older of two secrets now."""
+        self.old_client_secret = ""
+        self.old_secret_created_at = self.old_secret_used_at = None
+        self.save()
+
+    def revoke_all(self, user=None):
+        """Take everything the app holds of `user`, or of everybody: tokens, codes, consents."""
+        theirs = {"application": self} | ({"user": user} if user else {})
+        devices = {"client_id": self.client_id} | ({"user": user} if user else {})
+        with transaction.atomic():
+            for model in (RefreshToken, AccessToken, IDToken, Grant, Consent):
+                model.objects.filter(**theirs).delete()
+            DeviceGrant.objects.filter(**devices).delete()
+
+    def delete(self, *args, **kwargs):
+        # Device codes name their app, they have no foreign key to it.
+        DeviceGrant.objects.filter(client_id=self.client_id).delete()
+        return super().delete(*args, **kwargs)
+
     def clean(self):
         problems = {}
         try:
             super().clean()
         except ValidationError as error:
             problems = error.error_dict
-        for field in ("redirect_uris", "allowed_origins"):
+        for field in ("redirect_uris", "post_logout_redirect_uris", "allowed_origins"):
             for uri in getattr(self, field).split():
-                try:
-                    parts = urlsplit(uri)
-                except ValueError:
-                    reason = "this is no address."
-                else:
-                    if parts.scheme != "http" or parts.hostname in LOOPBACK_HOSTS:
-                        continue
-                    reason = "http is for loopback addresses; use https."
-                problems.setdefault(field, []).append(ValidationError(f"{uri}: {reason}"))
+                if reason := self.problem_with(uri):
+                    problems.setdefault(field, []).append(ValidationError(f"{uri}: {reason}"))
+        unknown = sorted(set(self.all_grant_types) - dict(self.GRANT_TYPES).keys())
+        if unknown:
+            problems.setdefault("extra_grant_types", []).append(
+                ValidationError(f"Unknown grant type: {', '.join(unknown)}.")
+            )
+        if self.allows_grant_type(self.GRANT_CLIENT_CREDENTIALS) and not self.is_confidential:
+            problems.setdefault("authorization_grant_type", []).append(
+                # RFC 6749 §4.4
+                ValidationError("Client credentials are for apps that can keep a secret.")
+            )
         known = set(get_scopes_backend().get_all_scopes())
         allowed = set(self.scope.split()) or known
         for field, names, limit in (
@@ -263,8 +361,65 @@ class Application(AbstractApplication):
         if problems:
             raise ValidationError(problems)
 
+    def problem_with(self, uri):
+        """Return why the app cannot have `uri` as a redirect URI or an origin, else None."""
+        try:
+            parts = urlsplit(uri)
+        except ValueError:
+            return "this is no address."
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+            return "http is for loopback addresses; use https."
+        if parts.scheme not in {"http", "https"} and self.is_confidential:
+            return "a scheme of its own is for native apps; use https."
+        return None
+
+
+def is_private_use(scheme):
+    """Return whether `scheme` is named after a domain, such as com.example.app (RFC 8252 §7.1)."""
+    return "." in scheme
+
+
+class ApplicationLogo(models.Model):
+    """An app's logo, apart from the app so that no token drags it along.
+
+    Always a small PNG that the server drew itself from what was given.
+    """
+
+    application = models.OneToOneField(
+        Application, models.CASCADE, related_name="logo", primary_key=True
+    )
+    png = models.BinaryField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self):
+        return f"Logo of {self.application}"
+
+
+class Consent(models.Model):
+    """What a person lets an app do, remembered so that they are asked once."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="consents")
+    application = models.ForeignKey(Application, models.CASCADE, related_name="consents")
+    scope = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "application"], name="one_consent_per_app"),
+        ]
+
+    def __str__(self):
+        return f"{self.user} lets {self.application} {self.scope}"
+
+    def covers(self, scopes):
+        """Return whether every one of `scopes` was agreed to."""
+        return set(scopes) <= set(self.scope.split())
+
 
 class AccessToken(AbstractAccessToken):
+    last_used_at = models.DateTimeField(null=True, editable=False)
+
     class Meta(AbstractAccessToken.Meta):
         pass
 
@@ -275,7 +430,18 @@ class RefreshToken(AbstractRefreshToken):
 
 
 class Grant(AbstractGrant):
-    """An authorization code on its way to becoming a token."""
+    """An authorization code on its way to becoming a token.
+
+    It stays until it expires, so that a replay is known for one and takes the tokens of the first
+    use with it (RFC 6749 §4.1.2): they are of the family `token_family`.
+    """
+
+    code = DigestField(max_length=255, unique=True)
+    used_at = models.DateTimeField(null=True, editable=False)
+    token_family = models.UUIDField(default=uuid.uuid4, editable=False)
+    auth_time = models.DateTimeField(
+        null=True, editable=False, help_text="When the person signed in."
+    )
 
     class Meta(AbstractGrant.Meta):
         pass
@@ -289,6 +455,9 @@ class IDToken(AbstractIDToken):
 class DeviceGrant(AbstractDeviceGrant):
     # As wide as Application.client_id, which may be the URL of a metadata document.
     client_id = models.CharField(max_length=255, db_index=True)
+    device_code = DigestField(max_length=100)
+    polled_at = models.DateTimeField(null=True, editable=False)
+    resource = models.JSONField(default=list, editable=False)
 
     class Meta(AbstractDeviceGrant.Meta):
         pass

@@ -3,15 +3,15 @@
 from django.urls import include, path
 from oauth2_provider import urls as toolkit
 
-from . import oauth
+from .oauth import authorize, device, introspection, metadata, openid, requests, token
 
 OURS = {
-    "authorize": oauth.AuthorizationView,
-    "device-authorization": oauth.DeviceAuthorizationView,
-    "introspect": oauth.IntrospectTokenView,
-    "token": oauth.TokenView,
-    "user-info": oauth.UserInfoView,
-    "oauth-server-metadata": oauth.ServerMetadataView,
+    "authorize": authorize.AuthorizationView,
+    "device-authorization": device.DeviceAuthorizationView,
+    "introspect": introspection.IntrospectTokenView,
+    "token": token.TokenView,
+    "user-info": openid.UserInfoView,
+    "oauth-server-metadata": metadata.ServerMetadataView,
 }
 
 
@@ -20,7 +20,7 @@ def with_our_views(patterns):
     return [
         path(
             str(pattern.pattern),
-            oauth.well_formed(
+            requests.well_formed(
                 OURS[pattern.name].as_view() if pattern.name in OURS else pattern.callback
             ),
             name=pattern.name,

@@ -292,8 +292,11 @@ _GRANT_TYPES = [
 OAUTH2_PROVIDER = {
     "SCOPES": SCOPES,
     "DEFAULT_SCOPES": DEFAULT_SCOPES,
-    "SCOPES_BACKEND_CLASS": "accounts.oauth.ApplicationScopes",
-    "OAUTH2_VALIDATOR_CLASS": "accounts.oauth.OAuth2Validator",
+    "SCOPES_BACKEND_CLASS": "accounts.oauth.scopes.ApplicationScopes",
+    "OAUTH2_VALIDATOR_CLASS": "accounts.oauth.validator.OAuth2Validator",
+    "ACCESS_TOKEN_GENERATOR": "accounts.keys.generate_access_token",
+    "REFRESH_TOKEN_GENERATOR": "accounts.keys.generate_refresh_token",
+    "CLIENT_SECRET_GENERATOR_CLASS": "accounts.keys.ClientSecretGenerator",
     "CLIENT_SECRET_HASHER": "hmac_sha256",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 15 * 60,
     "REFRESH_TOKEN_EXPIRE_SECONDS": 30 * 24 * 3600,

@@ -11,7 +11,7 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 
-from accounts.oauth import DOCS_CLIENT_ID
+from accounts.oauth.docs_app import DOCS_CLIENT_ID
 from api.errors import PROBLEMS
 
 
