@@ -91,20 +91,22 @@ class CredentialAuthentication(BaseAuthentication):
         return self.authenticate_credential(presented[1], request)
 
     def authenticate_header(self, request):
-        """The challenge of RFC 6750 §3 with the metadata of RFC 9728 §5.1.
-
-        Bearer only: a Basic challenge would make browsers ask for a password.
-        """
-        url = f"{settings.PUBLIC_URL}/.well-known/oauth-protected-resource"
+        """A challenge for tokens only: a Basic one would make browsers ask for a password."""
         error = {}
         if request._request.headers.keys() & {"Authorization", "X-Api-Key"}:
             error = {
                 "error": "invalid_token",
                 "error_description": "The credential is unknown, expired or revoked",
             }
-        return build_bearer_challenge(
-            request, oauth2_error=error, realm="pawprint", resource_metadata_url=url
-        )
+        return bearer_challenge(**error)
+
+
+def bearer_challenge(**parameters):
+    """Return a challenge of RFC 6750 §3 that leads to the API's metadata (RFC 9728 §5.1)."""
+    url = f"{settings.PUBLIC_URL}/.well-known/oauth-protected-resource"
+    return build_bearer_challenge(
+        None, oauth2_error=parameters, realm="pawprint", resource_metadata_url=url
+    )
 
 
 class BearerAuthentication(CredentialAuthentication):
@@ -116,6 +118,8 @@ class BearerAuthentication(CredentialAuthentication):
     kind = TOKEN
 
     def authenticate_credential(self, token, request):
+        if keys.is_mistyped(token):  # no query for what no token can be
+            raise InvalidCredential("The access token is unknown or revoked.")
         access_token = (
             AccessToken.objects.select_related("application", "user")
             .defer("application__client_secret", "user__password")
@@ -133,6 +137,8 @@ class BearerAuthentication(CredentialAuthentication):
         # RFC 8707 §2: a token made for another resource is not for us.
         if not access_token.allows_audience(settings.PUBLIC_URL + request.path):
             raise InvalidCredential("The access token is for another resource.")
+        # Issuing it was a use of its app.
+        note_use(access_token, access_token.last_used_at or access_token.created)
         return user, access_token
 
 
@@ -158,17 +164,15 @@ class ApiKeyAuthentication(CredentialAuthentication):
         address = request.META.get("REMOTE_ADDR", "")
         if not api_key.allows_address(address):
             raise InvalidCredential("The API key may not be used from this address.")
-        self.note_use(api_key, address)
+        note_use(api_key, api_key.last_used_at, last_used_ip=address or None)
         return api_key.user, api_key
 
-    @staticmethod
-    def note_use(api_key, address):
-        """Write when and whence the key was used, at most once a minute."""
-        now = timezone.now()
-        if api_key.last_used_at is None or now - api_key.last_used_at >= LAST_USED_PRECISION:
-            ApiKey.objects.filter(pk=api_key.pk).update(
-                last_used_at=now, last_used_ip=address or None
-            )
+
+def note_use(credential, last, **details):
+    """Write when a token or key was used, and how, unless it `last` was within a minute."""
+    now = timezone.now()
+    if last is None or now - last >= LAST_USED_PRECISION:
+        type(credential).objects.filter(pk=credential.pk).update(last_used_at=now, **details)
 
 
 class SessionAuthentication(BaseSessionAuthentication):

@@ -27,8 +27,14 @@ def is_registered(origin):
 
 @receiver(check_request_enabled)
 def allow_registered_origins(sender, request, **kwargs):
-    """Answer django-cors-headers for the paths CORS is on for; elsewhere it stays off."""
+    """Answer django-cors-headers for the paths CORS is on for; elsewhere it stays off.
+
+    What anybody may read or do without a credential, any origin may: the metadata, and
+    registering an app, which has no origins yet.
+    """
     if not getattr(request, "_cors_enabled", False):
         return False
+    if request.path.startswith(("/.well-known/", "/o/register/")):
+        return True
     origin = request.headers.get("origin", "")
     return is_registered(origin)

@@ -1,4 +1,4 @@
-"""How keys, tokens and client secrets look, and what the database keeps of them.
+"""How keys, tokens, codes and client secrets look, and what the database keeps of them.
 
 A key is `paw_<id>_<secret>`.  The id (12 characters) finds the row; the secret is 256 random bits
 in 43 characters followed by a checksum in 6.  Tokens and client secrets are the same without an
@@ -20,6 +20,8 @@ PREFIX = "paw_"
 ACCESS_TOKEN, REFRESH_TOKEN, REGISTRATION_TOKEN = "pawat_", "pawrt_", "pawrg_"
 CLIENT_SECRET = "pawcs_"
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+PEM_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.S)
+USER_CODE_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so no words
 ID_LENGTH, SECRET_LENGTH, CHECKSUM_LENGTH = 12, 43, 6
 PATTERN = re.compile(
     rf"{PREFIX}([0-9A-Za-z]{{{ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}})"
@@ -62,6 +64,18 @@ def generate_client_secret():
     return generate_token(CLIENT_SECRET)
 
 
+def generate_user_code():
+    """Return a code that a person types: eight consonants, 34 bits (RFC 8628 §6.1)."""
+    code = "".join(secrets.choice(USER_CODE_ALPHABET) for _ in range(8))
+    return f"{code[:4]}-{code[4:]}"
+
+
+def read_user_code(typed):
+    """Return the code a person meant, whatever case, spaces and dashes they typed."""
+    code = "".join(c for c in typed.upper() if c in USER_CODE_ALPHABET)
+    return f"{code[:4]}-{code[4:]}"
+
+
 class ClientSecretGenerator:
     """CLIENT_SECRET_GENERATOR_CLASS of the toolkit."""
 
@@ -81,6 +95,22 @@ def parse(key):
     if match is None or checksum(key[:-CHECKSUM_LENGTH]) != key[-CHECKSUM_LENGTH:]:
         return None
     return match[1]
+
+
+def make_signing_key():
+    """Return a new RSA key for id_tokens, as PEM."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    return (
+        rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        .private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        .decode()
+    )
 
 
 def current_pepper():

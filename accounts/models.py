@@ -6,6 +6,7 @@ the toolkit has them.
 """
 
 import ipaddress
+import re
 import uuid
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -32,6 +33,8 @@ from . import keys
 from .fields import DigestField
 
 LOOPBACK_HOSTS = {"127.0.0.1", "::1", "localhost"}
+# Not localhost, which may be somebody else (RFC 8252 §8.3).
+LOOPBACK_URI = re.compile(r"http://(?P<host>127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?(?P<rest>/[^#\s]*)?")
 
 
 class User(AbstractUser):
@@ -284,6 +287,14 @@ class Application(AbstractApplication):
         names = [self.RFC_GRANT_TYPES[grant_type] for grant_type in self.all_grant_types]
         return names + ["refresh_token"] * (names != ["client_credentials"])
 
+    def redirect_uri_allowed(self, uri):
+        """Return whether `uri` is one that was registered, character for character (RFC 9700
+        §2.1); on loopback any port will do (RFC 8252 §7.3)."""
+        return is_registered(uri, self.redirect_uris.split())
+
+    def post_logout_redirect_uri_allowed(self, uri):
+        return is_registered(uri, self.post_logout_redirect_uris.split())
+
     def get_allowed_schemes(self):
         """http and https, and the private-use schemes it registered (RFC 8252 §7.1)."""
         uris = f"{self.redirect_uris} {self.post_logout_redirect_uris}".split()
@@ -374,6 +385,17 @@ class Application(AbstractApplication):
         return None
 
 
+def is_registered(uri, registered):
+    """Return whether the list `registered` holds `uri`, the port of a loopback address aside."""
+    if uri in registered:
+        return True
+    parts = LOOPBACK_URI.fullmatch(uri)
+    others = map(LOOPBACK_URI.fullmatch, registered)
+    return bool(parts) and any(
+        o and o.group("host", "rest") == parts.group("host", "rest") for o in others
+    )
+
+
 def is_private_use(scheme):
     """Return whether `scheme` is named after a domain, such as com.example.app (RFC 8252 §7.1)."""
     return "." in scheme
@@ -395,6 +417,16 @@ class ApplicationLogo(models.Model):
         return f"Logo of {self.application}"
 
 
+class ConsentManager(models.Manager):
+    def remember(self, user, application, asked, granted):
+        """Keep that of the scopes `asked` the person granted some; return whether any is new."""
+        consent, is_new = self.get_or_create(user=user, application=application)
+        before = set(consent.scope.split())
+        consent.scope = " ".join(sorted(before - set(asked) | set(granted)))
+        consent.save()
+        return is_new or not set(granted) <= before
+
+
 class Consent(models.Model):
     """What a person lets an app do, remembered so that they are asked once."""
 
@@ -403,6 +435,8 @@ class Consent(models.Model):
     scope = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ConsentManager()
 
     class Meta:
         constraints = [
@@ -425,6 +459,9 @@ class AccessToken(AbstractAccessToken):
 
 
 class RefreshToken(AbstractRefreshToken):
+    # Narrowing the scope of an access token must not narrow the refresh token (RFC 6749 §6).
+    scope = models.TextField(blank=True)
+
     class Meta(AbstractRefreshToken.Meta):
         pass
 

@@ -1,6 +1,7 @@
 """How often something may be tried: a budget per identity, counted in the cache."""
 
 import hashlib
+import ipaddress
 import time
 
 from django.core.cache import cache
@@ -28,3 +29,14 @@ class Budget:
         except ValueError:  # the window ended in between
             return 0
         return 0 if used <= self.amount else self.seconds - into
+
+
+def neighbourhood(address):
+    """Return whom an address stands for: itself, or its /64, of which one caller has all."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if ip.version == 4:
+        return address
+    return str(ipaddress.ip_network((int(ip), 64), strict=False))

@@ -1,56 +1,75 @@
 """OAuth 2 and OpenID Connect under /o/, their metadata at the root, and the pages of an account."""
 
-from django.urls import include, path
-from oauth2_provider import urls as toolkit
+from django.urls import include, path, re_path
+from oauth2_provider import views as toolkit
 
+from . import views
 from .oauth import authorize, device, introspection, metadata, openid, requests, token
 
-OURS = {
-    "authorize": authorize.AuthorizationView,
-    "device-authorization": device.DeviceAuthorizationView,
-    "introspect": introspection.IntrospectTokenView,
-    "token": token.TokenView,
-    "user-info": openid.UserInfoView,
-    "oauth-server-metadata": metadata.ServerMetadataView,
-}
+
+def endpoint(route, view, name):
+    """A path whose view sees nothing that no client may send."""
+    return path(route, requests.well_formed(view.as_view()), name=name)
 
 
-def with_our_views(patterns):
-    """The toolkit's patterns with our views in place of those we override."""
-    return [
-        path(
-            str(pattern.pattern),
-            requests.well_formed(
-                OURS[pattern.name].as_view() if pattern.name in OURS else pattern.callback
-            ),
-            name=pattern.name,
-        )
-        for pattern in patterns
-    ]
-
-
-is_metadata = {"oidc-connect-discovery-info", "jwks-info"}.__contains__
 oauth_urlpatterns = [
+    endpoint("o/authorize/", authorize.AuthorizationView, "authorize"),
+    endpoint("o/token/", token.TokenView, "token"),
+    endpoint("o/revoke_token/", token.RevokeTokenView, "revoke-token"),
+    endpoint("o/introspect/", introspection.IntrospectTokenView, "introspect"),
+    endpoint("o/device-authorization/", device.DeviceAuthorizationView, "device-authorization"),
+    endpoint("o/device/", device.UserCodeView, "device"),
+    endpoint(
+        "o/device-confirm/<path:client_id>/<slug:user_code>", device.ConfirmView, "device-confirm"
+    ),
+    endpoint(
+        "o/device-grant-status/<path:client_id>/<slug:user_code>",
+        toolkit.DeviceGrantStatusView,
+        "device-grant-status",
+    ),
+    endpoint("o/userinfo/", openid.UserInfoView, "user-info"),
+    endpoint("o/logout/", openid.LogoutView, "rp-initiated-logout"),
+    # One issuer, at the root: a form with a path would answer for issuers that are not.
     path(
-        "o/",
-        include(
-            with_our_views(
-                pattern
-                for pattern in toolkit.base_urlpatterns + toolkit.oidc_urlpatterns
-                if not is_metadata(pattern.name)
-            )
-        ),
+        ".well-known/oauth-authorization-server",
+        metadata.ServerMetadataView.as_view(),
+        name="oauth-server-metadata",
     ),
-    *with_our_views(
-        pattern
-        for pattern in toolkit.metadata_urlpatterns
-        # One issuer, at the root: the forms with a path would answer for issuers that are not.
-        if pattern.name not in {"oauth-server-metadata-issuer"}
+    re_path(
+        r"^\.well-known/openid-configuration/?$",
+        metadata.ServerMetadataView.as_view(),
+        name="oidc-connect-discovery-info",
     ),
-    *[pattern for pattern in toolkit.oidc_urlpatterns if is_metadata(pattern.name)],
+    path(
+        ".well-known/oauth-protected-resource",
+        metadata.ResourceMetadataView.as_view(),
+        name="oauth-resource-metadata",
+    ),
+    path(
+        ".well-known/oauth-protected-resource/<path:resource_path>",
+        metadata.ResourceMetadataView.as_view(),
+        name="oauth-resource-metadata-path",
+    ),
+    path(".well-known/jwks.json", toolkit.JwksInfoView.as_view(), name="jwks-info"),
+]
+
+apps_urlpatterns = [
+    path("apps/", views.apps, name="apps"),
+    path("apps/new/", views.app_new, name="app-new"),
+    path("apps/<int:pk>/", views.app, name="app"),
+    path("apps/<int:pk>/edit/", views.app_edit, name="app-edit"),
+    path("apps/<int:pk>/secret/", views.app_secret, name="app-secret"),
+    path("apps/<int:pk>/secret/older/", views.app_drop_secret, name="app-drop-secret"),
+    path("apps/<int:pk>/revoke/", views.app_revoke, name="app-revoke"),
+    path("apps/<int:pk>/delete/", views.app_delete, name="app-delete"),
+    path("apps/<int:pk>/switch/", views.app_switch, name="app-switch"),
+    path("apps/<path:client_id>/logo.png", views.app_logo, name="app-logo"),
+    path("connections/", views.connections, name="connections"),
+    path("connections/<int:pk>/", views.disconnect, name="disconnect"),
 ]
 
 urlpatterns = [
     path("", include((oauth_urlpatterns, "oauth2_provider"))),
+    path("accounts/", include(apps_urlpatterns)),
     path("accounts/", include("allauth.account.urls")),
 ]

@@ -13,6 +13,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
+from accounts.authentication import bearer_challenge
+
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
@@ -100,13 +102,15 @@ def exception_handler(exception, context):
     headers = {}
     if isinstance(exception, exceptions.APIException):
         if getattr(exception, "auth_header", None):
-            headers["WWW-Authenticate"] = exception.auth_header
+            # RFC 6750 §3: what to ask for, so that one trip to the consent page is enough.
+            scopes = getattr(context["view"], "scopes_wanted", [])
+            scope = f',scope="{" ".join(scopes)}"' if scopes else ""
+            headers["WWW-Authenticate"] = exception.auth_header + scope
         if getattr(exception, "wait", None) is not None:
             headers["Retry-After"] = str(max(1, math.ceil(exception.wait)))
         if isinstance(exception, InsufficientScope):
-            scope = " ".join(exception.scopes)
-            headers["WWW-Authenticate"] = (
-                f'Bearer realm="pawprint", error="insufficient_scope", scope="{scope}"'
+            headers["WWW-Authenticate"] = bearer_challenge(
+                error="insufficient_scope", scope=" ".join(exception.scopes)
             )
         code, detail, errors = describe(exception)
         status = exception.status_code

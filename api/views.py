@@ -17,7 +17,13 @@ from . import serializers
 from .filters import BreedFilter, FilterBackend, PetFilter, UserFilter
 from .models import Pet
 from .pagination import SinglePage
-from .permissions import HasScope, IsOwnerOrStaff, IsPublic, SessionRequired
+from .permissions import (
+    HasScope,
+    IsOwnerOrStaff,
+    IsPublic,
+    SessionRequired,
+    required_scopes,
+)
 from .renderers import JSONRenderer
 
 User = get_user_model()
@@ -27,6 +33,12 @@ USERNAME = r"[^/\x00]+"  # a NUL byte is nobody's name, and PostgreSQL fails whe
 
 class StrictQuery:
     """A view that refuses the parameters it does not know, by name and with every method."""
+
+    @property
+    def scopes_wanted(self):
+        """The scopes that this request needs, for the challenge of a 401."""
+        judged = HasScope in self.permission_classes
+        return required_scopes(self, self.request.method) if judged else []
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)

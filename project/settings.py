@@ -17,6 +17,7 @@ import environ
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
+from accounts.keys import PEM_KEY, generate_user_code, make_signing_key
 from api.scopes import DEFAULT_SCOPES, SCOPES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -72,22 +73,6 @@ def needs(package, name):
         raise ImproperlyConfigured(
             f"{name} needs {package}: pip install --require-hashes -r requirements/production.txt"
         )
-
-
-def make_signing_key():
-    """Return a new RSA key for id_tokens, as PEM."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    return (
-        rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        .private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        .decode()
-    )
 
 
 # --- Where it runs -----------------------------------------------------------------------------
@@ -275,6 +260,9 @@ CREDENTIAL_PEPPERS = {
     )
 }
 
+# Whether apps may register themselves (RFC 7591, and by Client ID Metadata Document).
+OPEN_REGISTRATION = flag("OPEN_REGISTRATION", True)
+
 # --- OAuth 2 (django-oauth-toolkit) ------------------------------------------------------------
 
 OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.Application"
@@ -283,12 +271,10 @@ OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "accounts.RefreshToken"
 OAUTH2_PROVIDER_GRANT_MODEL = "accounts.Grant"
 OAUTH2_PROVIDER_ID_TOKEN_MODEL = "accounts.IDToken"
 OAUTH2_PROVIDER_DEVICE_GRANT_MODEL = "accounts.DeviceGrant"
-_GRANT_TYPES = [
-    "authorization_code",
-    "client_credentials",
-    "refresh_token",
-    "urn:ietf:params:oauth:grant-type:device_code",
-]
+_signing_keys = PEM_KEY.findall(
+    env.str("OIDC_RSA_PRIVATE_KEY", "", multiline=True)
+    or kept_secret("oidc_signing_key.pem", make_signing_key)
+) or [""]  # no key at all is reported by accounts.E002
 OAUTH2_PROVIDER = {
     "SCOPES": SCOPES,
     "DEFAULT_SCOPES": DEFAULT_SCOPES,
@@ -298,6 +284,11 @@ OAUTH2_PROVIDER = {
     "REFRESH_TOKEN_GENERATOR": "accounts.keys.generate_refresh_token",
     "CLIENT_SECRET_GENERATOR_CLASS": "accounts.keys.ClientSecretGenerator",
     "CLIENT_SECRET_HASHER": "hmac_sha256",
+    "APPLICATION_ADMIN_CLASS": "accounts.admin.ApplicationAdmin",
+    "ACCESS_TOKEN_ADMIN_CLASS": "accounts.admin.AccessTokenAdmin",
+    "REFRESH_TOKEN_ADMIN_CLASS": "accounts.admin.RefreshTokenAdmin",
+    "GRANT_ADMIN_CLASS": "accounts.admin.CredentialAdmin",
+    "ID_TOKEN_ADMIN_CLASS": "accounts.admin.CredentialAdmin",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 15 * 60,
     "REFRESH_TOKEN_EXPIRE_SECONDS": 30 * 24 * 3600,
     "ID_TOKEN_EXPIRE_SECONDS": 15 * 60,
@@ -322,25 +313,14 @@ OAUTH2_PROVIDER = {
     "OIDC_ENABLED": True,
     # The issuer is configuration, never the Host header of a request.
     "OIDC_ISS_ENDPOINT": PUBLIC_URL,
-    "OIDC_RSA_PRIVATE_KEY": env.str("OIDC_RSA_PRIVATE_KEY", "", multiline=True)
-    or kept_secret("oidc_signing_key.pem", make_signing_key),
-    "OIDC_RESPONSE_TYPES_SUPPORTED": ["code"],
-    "OIDC_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": [
-        "client_secret_basic",
-        "client_secret_post",
-        "none",
-    ],
-    "OAUTH2_RESPONSE_TYPES_SUPPORTED": ["code"],
-    "OAUTH2_GRANT_TYPES_SUPPORTED": _GRANT_TYPES,
-    "OAUTH2_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": [
-        "client_secret_basic",
-        "client_secret_post",
-        "none",
-    ],
+    # The first key signs; the others are still published, for what they signed.
+    "OIDC_RSA_PRIVATE_KEY": _signing_keys[0],
+    "OIDC_RSA_PRIVATE_KEYS_INACTIVE": _signing_keys[1:],
+    "OIDC_RP_INITIATED_LOGOUT_ENABLED": True,
+    "OIDC_RP_INITIATED_LOGOUT_DELETE_TOKENS": False,
     "OAUTH_DEVICE_VERIFICATION_URI": f"{PUBLIC_URL}/o/device/",
-    "OAUTH2_PROTECTED_RESOURCE_IDENTIFIER": PUBLIC_URL,
-    "OAUTH2_PROTECTED_RESOURCE_NAME": "Pawprint API",
-    "OAUTH2_PROTECTED_RESOURCE_DOCUMENTATION": f"{PUBLIC_URL}/docs/",
+    "OAUTH_DEVICE_VERIFICATION_URI_COMPLETE": f"{PUBLIC_URL}/o/device/?user_code={{user_code}}",
+    "OAUTH_DEVICE_USER_CODE_GENERATOR": generate_user_code,
 }
 
 # --- The API -----------------------------------------------------------------------------------
@@ -402,12 +382,13 @@ SPECTACULAR_SETTINGS = {
 
 # Apps in a browser call from their own origin: those registered with an app, and these.
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
-CORS_URLS_REGEX = r"^/(api/|o/(token|revoke_token|userinfo)/|\.well-known/)"
+CORS_URLS_REGEX = r"^/(api/|o/(token|revoke_token|userinfo|register)/|\.well-known/)"
 CORS_ALLOW_CREDENTIALS = False  # never with cookies
 CORS_ALLOW_HEADERS = [
     "accept",
     "authorization",
     "content-type",
+    "mcp-protocol-version",
     "x-api-key",
     "x-request-id",
 ]

@@ -174,9 +174,12 @@ def test_who_is_not_signed_in_is_asked_to_and_comes_back(app, db):
     assert response["Location"].startswith("/accounts/login/?next=/o/authorize/")
 
 
-def test_approval_prompt_in_the_query_does_not_skip_consent(alice_in_browser, app):
-    exchange(app, get_code(alice_in_browser, app))
+def test_approval_prompt_in_the_query_has_no_power(alice_in_browser, app, alice):
+    make_token(alice, app)  # which the toolkit would take for a consent
     query = authorization_request(app, approval_prompt="auto")
+    assert alice_in_browser.get("/o/authorize/", query).status_code == 200
+    get_code(alice_in_browser, app)
+    query = authorization_request(app, approval_prompt="auto", prompt="consent")
     assert alice_in_browser.get("/o/authorize/", query).status_code == 200
 
 

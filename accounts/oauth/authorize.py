@@ -1,34 +1,281 @@
-"""The authorization endpoint (RFC 6749 §3.1): who asks for what, and what the person says."""
+"""The authorization endpoint (RFC 6749 §3.1, OpenID Connect Core §3.1.2): who asks for what,
+and what the person says."""
 
+import time
+from datetime import UTC, datetime
+from hashlib import sha256
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from oauth2_provider import views
-from oauth2_provider.settings import oauth2_settings
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.db import transaction
+from django.http import HttpResponseRedirect
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_protect
+from django.views.generic import FormView
+from oauth2_provider.exceptions import FatalClientError, OAuthToolkitError
+from oauth2_provider.forms import AllowForm
+from oauth2_provider.http import OAuth2ResponseRedirect
+from oauth2_provider.scopes import get_scopes_backend
+from oauth2_provider.views.mixins import OAuthLibMixin
+from oauthlib.oauth2.rfc6749 import errors
+from oauthlib.openid.connect.core import exceptions as openid_errors
 
+from .. import tasks
+from ..models import LOOPBACK_HOSTS, Application, Consent
+from ..sessions import signed_in_at
+from .openid import read_id_token
 from .requests import token_error
+from .validator import invalid_target, problem_with_resources
+
+# Signing in with Pawprint is nothing that a person could allow by half.
+REQUIRED_SCOPES = {"openid"}
+# The value of the page's own button: of the scopes, those that were left ticked.
+TICKED = "ticked"
+NOT_SUPPORTED = {
+    "registration": openid_errors.RegistrationNotSupported,
+    "request": openid_errors.RequestNotSupported,
+    "request_uri": openid_errors.RequestURINotSupported,
+}
+CARRIED = (
+    *("client_id", "redirect_uri", "response_type", "scope", "state", "nonce"),
+    *("code_challenge", "code_challenge_method"),
+)
 
 
-class AuthorizationView(views.AuthorizationView):
-    """The consent page (RFC 6749 §3.1)."""
+class ConsentForm(AllowForm):
+    """The authorization request, carried through the page in hidden fields."""
+
+    claims = None
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for name in ("state", "nonce"):
+            self.fields[name].strip = False  # the client gets back what it sent
+
+
+@method_decorator(csrf_protect, name="dispatch")
+class AuthorizationView(OAuthLibMixin, FormView):
+    """The consent page; `get` and `form_valid` list the steps.
+
+    An error about the client or its redirect URI is shown to the person; any other is told to the
+    client at its redirect URI (RFC 6749 §4.1.2.1), and names its issuer (RFC 9207 §2).
+    """
+
+    template_name = "oauth2_provider/authorize.html"
+    form_class = ConsentForm
+
+    def dispatch(self, request, *args, **kwargs):
+        response = super().dispatch(request, *args, **kwargs)
+        # RFC 9700 §4.16: nobody frames this page.
+        response["Content-Security-Policy"] = "frame-ancestors 'none'"
+        response["Cache-Control"] = "no-store"
+        return response
 
     def get(self, request, *args, **kwargs):
-        # The toolkit lets the query switch consent off; only the settings may (RFC 6749 §10.2).
-        request.GET = request.GET.copy()
-        request.GET.pop("approval_prompt", None)
-        return super().get(request, *args, **kwargs)
+        try:
+            scopes, credentials = self.validate_authorization_request(request)
+        except OAuthToolkitError as error:
+            return self.refuse_request(error)
+        asked = {name: credentials.get(name) or "" for name in CARRIED}
+        asked |= {"scope": " ".join(scopes), "resource": request.GET.getlist("resource")}
+        application = Application.objects.select_related("user").get(client_id=asked["client_id"])
+        prompt = set(request.GET.get("prompt", "").split())
+        try:
+            self.refuse_what_is_not_done(asked, prompt)
+            if not request.user.is_authenticated:
+                return self.sign_in(prompt)
+            if self.must_sign_in_again(prompt):
+                return self.sign_in_again(prompt)
+            if self.is_remembered(application, asked, prompt):
+                return self.answer(application, asked)
+            if "none" in prompt:
+                raise openid_errors.ConsentRequired
+        except errors.OAuth2Error as error:
+            return self.refuse(error, application, asked)
+        return self.ask(application, asked)
 
-    def get_context_data(self, **kwargs):
-        host = urlsplit(kwargs.get("redirect_uri") or "").netloc
-        return super().get_context_data(redirect_host=host, **kwargs)
+    def form_valid(self, form):
+        """The person decided."""
+        if not self.request.user.is_authenticated:
+            return redirect_to_login(self.request.get_full_path(), settings.LOGIN_URL)
+        asked = {name: form.cleaned_data.get(name) or "" for name in CARRIED}
+        asked["resource"] = form.cleaned_data["resource"].split()
+        application = Application.objects.filter(client_id=asked["client_id"]).first()
+        if application is None:
+            return self.form_invalid(form)
+        if not form.cleaned_data["allow"]:
+            return self.refuse(errors.AccessDeniedError(), application, asked)
+        granted = self.read_granted(asked["scope"].split())
+        if not granted:
+            return self.ask(application, asked, problem="Tick what it may do, or deny.")
+        try:
+            if problem := problem_with_resources(asked["resource"]):
+                raise invalid_target(problem)
+            with transaction.atomic():
+                response = self.answer(application, asked | {"scope": " ".join(granted)})
+                scopes = asked["scope"].split()
+                if Consent.objects.remember(self.request.user, application, scopes, granted):
+                    tasks.tell_of_connection(self.request.user, application, granted)
+        except errors.OAuth2Error as error:
+            return self.refuse(error, application, asked)
+        return response
 
     def form_invalid(self, form):
         # The form is hidden fields: what is wrong with it was not the person's doing.
         return token_error("invalid_request", "The consent form was changed on its way.")
 
-    def redirect(self, redirect_to, application):
-        # RFC 9207 §2: an error names its issuer too; the toolkit adds it to codes only.
-        parts = urlsplit(redirect_to)
+    # --- Before the person is asked ------------------------------------------------------------
+
+    def refuse_what_is_not_done(self, asked, prompt):
+        """Raise the error for what this server does not do (OpenID Connect Core §3.1.2.6)."""
+        query = self.request.GET
+        for name, error in NOT_SUPPORTED.items():
+            if name in query:
+                raise error
+        if query.get("response_mode", "query") != "query":
+            raise errors.InvalidRequestError(description="response_mode can be query only.")
+        if "none" in prompt and len(prompt) > 1:
+            raise errors.InvalidRequestError(description="prompt=none stands alone.")
+        max_age = query.get("max_age", "0")
+        if not (max_age.isascii() and max_age.isdecimal() and len(max_age) < 12):
+            raise errors.InvalidRequestError(description="max_age is a number of seconds.")
+        if problem := problem_with_resources(asked["resource"]):
+            raise invalid_target(problem)
+
+    def sign_in(self, prompt):
+        if "none" in prompt:
+            raise openid_errors.LoginRequired
+        return redirect_to_login(self.request.get_full_path(), settings.LOGIN_URL)
+
+    def must_sign_in_again(self, prompt):
+        """Return whether the sign-in is too old, or wanted anew; once is enough per request.
+
+        Raises LoginRequired where the client means somebody else (OpenID Connect Core §3.1.2.2).
+        """
+        query, session = self.request.GET, self.request.session
+        if hint := query.get("id_token_hint"):
+            claims = read_id_token(hint)
+            if claims is None or claims.get("sub") != str(self.request.user.pk):
+                raise openid_errors.LoginRequired
+        since = signed_in_at(self.request)
+        too_old = "max_age" in query and time.time() - since > int(query["max_age"])
+        if not too_old and "login" not in prompt:
+            return False
+        # Since when it is wanted is kept with the session, not in the address, where whoever sits
+        # in front of the browser could strike it out.
+        this = sha256(query.urlencode().encode()).hexdigest()
+        wanted_since = session.get("sign_in_wanted", {}).get(this)
+        if wanted_since is not None and since >= wanted_since:
+            del session["sign_in_wanted"]
+            return False
+        session["sign_in_wanted"] = {this: time.time()}
+        return True
+
+    def sign_in_again(self, prompt):
+        if "none" in prompt:
+            raise openid_errors.LoginRequired
+        query = urlencode({"next": self.request.get_full_path()})
+        return HttpResponseRedirect(f"{reverse('account_reauthenticate')}?{query}")
+
+    def is_remembered(self, application, asked, prompt):
+        """Return whether the person agreed to as much before and need not be asked again."""
+        if prompt & {"consent", "select_account"}:
+            return False
+        if application.skip_authorization:
+            return True
+        if not is_certainly(application, asked["redirect_uri"]):
+            return False
+        consent = Consent.objects.filter(user=self.request.user, application=application).first()
+        return consent is not None and consent.covers(asked["scope"].split())
+
+    # --- The page and the answers --------------------------------------------------------------
+
+    def ask(self, application, asked, problem=""):
+        """Show the page; again, with the problem and what was ticked, where there is one."""
+        sentences = get_scopes_backend().get_all_scopes()
+        ticked = self.request.POST.getlist("granted")
+        target = urlsplit(asked["redirect_uri"])
+        initial = asked | {"resource": " ".join(asked["resource"])}
+        return self.render_to_response(
+            {
+                "form": self.form_class(initial=initial),
+                "application": application,
+                "client_host": urlsplit(application.client_id).hostname,
+                "redirect_host": target.netloc or f"{target.scheme}:",
+                "is_local": target.hostname in LOOPBACK_HOSTS or not target.netloc,
+                "scopes": [
+                    {
+                        "name": scope,
+                        "sentence": sentences[scope],
+                        "is_required": scope in REQUIRED_SCOPES,
+                        "is_ticked": not problem or scope in ticked,
+                    }
+                    for scope in asked["scope"].split()
+                ],
+                "problem": problem,
+                "allow_value": TICKED,
+            },
+            status=400 if problem else 200,
+        )
+
+    def read_granted(self, scopes):
+        """Return which of `scopes` the person allows: those ticked on the page, or all where
+        a form without ticks was posted."""
+        if self.request.POST["allow"] != TICKED:
+            return scopes
+        kept = {*self.request.POST.getlist("granted"), *REQUIRED_SCOPES}
+        return [scope for scope in scopes if scope in kept]
+
+    def answer(self, application, asked):
+        """Send the code; raises OAuth2Error where the request does not hold."""
+        signed_in = datetime.fromtimestamp(signed_in_at(self.request), UTC)
+        try:
+            uri, *_ = self.create_authorization_response(
+                self.request,
+                scopes=asked["scope"],
+                credentials={k: v for k, v in asked.items() if k != "scope"}
+                | {"auth_time": signed_in},
+                allow=True,
+            )
+        except FatalClientError as error:
+            return self.refuse_request(error)
+        except OAuthToolkitError as error:
+            raise error.oauthlib_error from None
+        return self.redirect(uri, application)
+
+    def refuse(self, error, application, asked):
+        """Tell the client at its redirect URI, which was found to be its own."""
+        if not application.redirect_uri_allowed(asked["redirect_uri"]):
+            return self.refuse_request(FatalClientError(errors.MismatchingRedirectURIError()))
+        error.state = error.state or asked["state"]
+        return self.redirect(error.in_uri(asked["redirect_uri"]), application)
+
+    def refuse_request(self, error):
+        """Tell the client where that is safe, else the person: 400 and no redirect."""
+        oauth_error = error.oauthlib_error
+        application = Application.objects.filter(client_id=oauth_error.client_id or "").first()
+        if isinstance(error, FatalClientError) or application is None:
+            return self.render_to_response({"error": oauth_error}, status=400)
+        return self.redirect(oauth_error.in_uri(oauth_error.redirect_uri), application)
+
+    def redirect(self, uri, application):
+        # RFC 9207 §2: errors name their issuer too; the toolkit adds it to codes only.
+        parts = urlsplit(uri)
         query = parse_qsl(parts.query, keep_blank_values=True)
         query = [(name, value) for name, value in query if name != "iss"]
-        query.append(("iss", oauth2_settings.OIDC_ISS_ENDPOINT))
-        return super().redirect(parts._replace(query=urlencode(query)).geturl(), application)
+        query.append(("iss", settings.PUBLIC_URL))
+        uri = parts._replace(query=urlencode(query)).geturl()
+        return OAuth2ResponseRedirect(uri, application.get_allowed_schemes())
+
+
+def is_certainly(application, redirect_uri):
+    """Return whether only `application` can have sent a request with this redirect URI.
+
+    Without that nobody may be skipped over (RFC 6749 §10.2, RFC 8252 §8.6): any program can listen
+    on loopback or claim a scheme.
+    """
+    target = urlsplit(redirect_uri)
+    at_home = target.scheme == "https" and target.hostname not in LOOPBACK_HOSTS
+    return application.is_confidential or at_home

@@ -1,8 +1,35 @@
-"""OpenID Connect: claims, keys, signing out."""
+"""OpenID Connect: claims about the person, id_tokens that come back, signing out."""
 
+import json
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.http import HttpResponseRedirect
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from jwcrypto import jwt
+from jwcrypto.common import JWException
 from oauth2_provider import views
+from oauth2_provider.exceptions import (
+    ClientIdMissmatch,
+    InvalidIDTokenError,
+    InvalidOIDCClientError,
+)
+from oauth2_provider.settings import oauth2_settings
 
+from ..models import Application
 from .requests import token_error
+
+
+def read_id_token(token):
+    """Return the claims of an id_token that this server signed, expired or not, else None."""
+    keys = oauth2_settings.OAUTH2_VALIDATOR_CLASS()._get_key_for_token(token)
+    try:
+        claims = json.loads(jwt.JWT(key=keys, jwt=token, check_claims={}, algs=["RS256"]).claims)
+    except (JWException, ValueError):
+        return None
+    return claims if claims.get("iss") == settings.PUBLIC_URL else None
 
 
 class UserInfoView(views.UserInfoView):
@@ -12,3 +39,45 @@ class UserInfoView(views.UserInfoView):
         if "access_token" in request.GET:  # RFC 9700 §4.3.2
             return token_error("invalid_request", "Send the token in the Authorization header.")
         return super().dispatch(request, *args, **kwargs)
+
+
+@method_decorator(csrf_exempt, name="dispatch")
+class LogoutView(views.RPInitiatedLogoutView):
+    """An app asks to sign the person out (OpenID Connect RP-Initiated Logout §2).
+
+    The person is always asked.  Only the session ends: what apps may do without the person
+    stays with them until it is taken back at /accounts/connections/.
+    """
+
+    def dispatch(self, request, *args, **kwargs):
+        if request.method == "POST" and "csrfmiddlewaretoken" not in request.POST:
+            # An app's POST (§2), not our form's.  The browser keeps the session's cookie from a
+            # POST of another site, so it comes again as a GET.
+            named = {
+                name: request.POST[name]
+                for name in self.form_class.base_fields
+                if name in request.POST
+            }
+            named.pop("allow", None)
+            return HttpResponseRedirect(f"{request.path}?{urlencode(named)}")
+        response = csrf_protect(super().dispatch)(request, *args, **kwargs)
+        response["Content-Security-Policy"] = "frame-ancestors 'none'"
+        response["Cache-Control"] = "no-store"
+        return response
+
+    def validate_logout_request(self, id_token_hint, client_id, post_logout_redirect_uri):
+        """Return `(application, user)`, each None where it is not known; raises OIDCError."""
+        user = None
+        if id_token_hint:
+            claims = read_id_token(id_token_hint)
+            if claims is None:
+                raise InvalidIDTokenError
+            if client_id and client_id != claims["aud"]:
+                raise ClientIdMissmatch
+            client_id = claims["aud"]
+            user = get_user_model().objects.filter(pk=claims["sub"]).first()
+        application = Application.objects.filter(client_id=client_id).first() if client_id else None
+        if client_id and application is None:
+            raise InvalidOIDCClientError
+        self.validate_post_logout_redirect_uri(application, post_logout_redirect_uri)
+        return application, user

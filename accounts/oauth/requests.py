@@ -2,46 +2,74 @@
 
 import base64
 import binascii
-import contextlib
 import functools
 from urllib.parse import unquote_plus
 
 from django.http import JsonResponse
 
+# RFC 8707 §2 lets a client name several; the ticks of the consent page are several too.
+REPEATABLE = {"resource", "granted"}
+
+
+def read_basic(header):
+    """Return the `(client_id, client_secret)` of HTTP Basic (RFC 6749 §2.3.1), else None."""
+    scheme, _, pair = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        client_id, colon, secret = base64.b64decode(pair).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return (unquote_plus(client_id), unquote_plus(secret)) if colon else None
+
 
 def presented_client(request):
     """Return the client_id that a request names, in HTTP Basic or in its body; "" for none."""
-    scheme, _, pair = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "basic":
-        with contextlib.suppress(binascii.Error, ValueError):
-            return unquote_plus(base64.b64decode(pair).decode().partition(":")[0])
-    return request.POST.get("client_id", "")
+    basic = read_basic(request.headers.get("Authorization", ""))
+    return basic[0] if basic else request.POST.get("client_id", "")
 
 
 def well_formed(view):
     """Wrap a view so that what no client may send is invalid_request.
 
-    Two different clients in one request (RFC 6749 §2.3): the toolkit takes whichever
-    authenticates, and `presented_client` must not mean the other.  A NUL byte in a parameter or in
-    the client's credentials: no row can hold one, and PostgreSQL fails when asked for it.
+    Two different clients, or two ways to authenticate one (RFC 6749 §2.3): the toolkit takes
+    whichever fits, and `presented_client` must not mean the other.  A parameter sent twice (§3.1,
+    §3.2).  A NUL byte in a parameter or in the client's credentials: no row can hold one, and
+    PostgreSQL fails when asked for it.
     """
 
     @functools.wraps(view)
     def wrapped(request, *args, **kwargs):
-        named = {presented_client(request), request.POST.get("client_id", "")} - {""}
-        if len(named) > 1:
+        basic = read_basic(request.headers.get("Authorization", ""))
+        if basic and request.POST.get("client_id", basic[0]) != basic[0]:
             return token_error("invalid_request", "The request names two different clients.")
-        given = [v for query in (request.GET, request.POST) for _, vs in query.lists() for v in vs]
-        given.append(presented_client(request))
-        if any("\x00" in value for value in given):
-            return token_error("invalid_request", "A parameter holds a NUL byte.")
+        if basic and "client_secret" in request.POST:
+            return token_error("invalid_request", "The request authenticates its client twice.")
+        for query in (request.GET, request.POST):
+            for name, values in query.lists():
+                if len(values) > 1 and name not in REPEATABLE:
+                    return token_error("invalid_request", f"{name} is there twice.")
+                if any("\x00" in text for text in (name, *values)):
+                    return token_error("invalid_request", "A parameter holds a NUL byte.")
+        if basic and "\x00" in "".join(basic):
+            return token_error("invalid_request", "The credentials hold a NUL byte.")
         return view(request, *args, **kwargs)
 
     return wrapped
 
 
 def token_error(error, description, status=400):
-    """An error of the token endpoint (RFC 6749 §5.2)."""
+    """An error of the token endpoint (RFC 6749 §5.2), never cached.
+
+    A client that could not be authenticated learns how to (RFC 9110 §15.5.2).
+    """
     response = JsonResponse({"error": error, "error_description": description}, status=status)
     response["Cache-Control"] = "no-store"
+    return challenged(response)
+
+
+def challenged(response):
+    """Return the response, a 401 with the challenge that clients authenticate by."""
+    if response.status_code == 401:
+        response["WWW-Authenticate"] = 'Basic realm="pawprint", charset="UTF-8"'
     return response

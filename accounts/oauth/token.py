@@ -1,38 +1,78 @@
-"""The token endpoint (RFC 6749 §3.2)."""
+"""The token endpoint (RFC 6749 §3.2), and revocation (RFC 7009)."""
+
+from contextlib import nullcontext
+from datetime import timedelta
 
 from django.db import transaction
+from django.http import HttpResponse
+from django.utils import timezone
 from oauth2_provider import views
 
-from ..models import DeviceGrant, Grant
-from .requests import presented_client, token_error
+from ..models import Application, DeviceGrant
+from .requests import challenged, presented_client, token_error
+
+# How much slower a device must become that asked too soon (RFC 8628 §3.5).
+SLOW_DOWN = 5
 
 
 class TokenView(views.TokenView):
-    """The token endpoint (RFC 6749 §3.2)."""
+    """A code, a refresh token, a device code or an app's own secret becomes an access token."""
 
-    @transaction.atomic
-    def device_flow_token_response(self, request, device_code, *args, **kwargs):
-        """A device code is good for its own app, until it expires, and once."""
+    def post(self, request, *args, **kwargs):
+        grant_type = request.POST.get("grant_type")
+        # What is used up must be used up with the tokens it became, or not at all.
+        alone = grant_type == "client_credentials"
+        with nullcontext() if alone else transaction.atomic():
+            if grant_type == Application.GRANT_DEVICE_CODE:
+                return self.poll(request)
+            return self.issue(request)
+
+    def issue(self, request):
+        _, headers, body, status = self.create_token_response(request)
+        return challenged(HttpResponse(body, status=status, headers=headers))
+
+    def poll(self, request):
+        """A device asks whether its person has decided (RFC 8628 §3.4 and §3.5).
+
+        A device code is good for its own app, until it expires, and once.
+        """
+        if not request.POST.get("device_code"):
+            return token_error("invalid_request", "device_code is missing.")
         # Locked: of two polls at once, one gets the tokens.
         grants = DeviceGrant.objects.select_for_update(of=("self",)).select_related("user")
-        grant = grants.filter(device_code=device_code, client_id=presented_client(request)).first()
-        # RFC 8628 §3.5 sends errors the way of RFC 6749 §5.2; the toolkit answers 404.
+        grant = grants.filter(
+            device_code=request.POST["device_code"], client_id=presented_client(request)
+        ).first()
         if grant is None:
             return token_error("invalid_grant", "There is no such device code.")
         if grant.user and not grant.user.is_active:
             return token_error("invalid_grant", "The person's account is switched off.")
         if grant.is_expired():
             return token_error("expired_token", "The device code has expired.")
-        response = super().device_flow_token_response(request, device_code, *args, **kwargs)
+        if grant.status == grant.DENIED:
+            return token_error("access_denied", "The person said no.")
+        if grant.status != grant.AUTHORIZED:
+            return self.wait(grant)
+        response = self.issue(request)
         if response.status_code == 200:
             grant.delete()
         return response
 
+    def wait(self, grant):
+        now, last = timezone.now(), grant.polled_at
+        grant.polled_at = now
+        too_soon = last is not None and now - last < timedelta(seconds=grant.interval)
+        if too_soon:
+            grant.interval += SLOW_DOWN
+        grant.save(update_fields=["polled_at", "interval"])
+        if too_soon:
+            return token_error("slow_down", f"Ask every {grant.interval} seconds.")
+        return token_error("authorization_pending", "The person has not decided yet.")
+
+
+class RevokeTokenView(views.RevokeTokenView):
+    """Revocation (RFC 7009): a token goes with its pair, and what is unknown is no error."""
+
     def post(self, request, *args, **kwargs):
-        device = "urn:ietf:params:oauth:grant-type:device_code"
-        if request.POST.get("grant_type") == device and not request.POST.get("device_code"):
-            return token_error("invalid_request", "device_code is missing.")
-        try:
-            return super().post(request, *args, **kwargs)
-        except Grant.DoesNotExist:  # another request with the same code was faster
-            return token_error("invalid_grant", "The code was used already.")
+        with transaction.atomic():
+            return challenged(super().post(request, *args, **kwargs))
