@@ -117,7 +117,7 @@ def test_a_code_of_one_app_is_nothing_to_another(alice_in_browser, app, native_a
         ({"code_challenge_method": "plain"}, "invalid_request"),
         ({"code_challenge": "short"}, "invalid_request"),
         ({"code_challenge": "x" * 200}, "invalid_request"),
-        ({"response_type": "token"}, "unauthorized_client"),
+        ({"response_type": "token"}, "unsupported_response_type"),
         ({"scope": "pets:read everything"}, "invalid_scope"),
     ],
 )

@@ -4,12 +4,13 @@ and what the person says."""
 import time
 from datetime import UTC, datetime
 from hashlib import sha256
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
@@ -25,8 +26,9 @@ from oauthlib.openid.connect.core import exceptions as openid_errors
 from .. import tasks
 from ..models import LOOPBACK_HOSTS, Application, Consent
 from ..sessions import signed_in_at
+from . import metadata_documents
 from .openid import read_id_token
-from .requests import token_error
+from .requests import plain, repeated, token_error
 from .validator import invalid_target, problem_with_resources
 
 # Signing in with Pawprint is nothing that a person could allow by half.
@@ -73,7 +75,18 @@ class AuthorizationView(OAuthLibMixin, FormView):
         response["Cache-Control"] = "no-store"
         return response
 
+    @staticmethod
+    def refuse_form(error, description):
+        """What no client may send, shown to the person."""
+        context = {"error": {"error": error, "description": description}}
+        return render(None, AuthorizationView.template_name, context, status=400)
+
     def get(self, request, *args, **kwargs):
+        twice = repeated(request.GET)
+        if not {"client_id", "redirect_uri"} & set(twice):
+            # Else nobody would know whom to tell.
+            request.META["QUERY_STRING"] = first_values(request.GET).urlencode()
+        metadata_documents.refresh(request.GET.get("client_id", ""), request.META["REMOTE_ADDR"])
         try:
             scopes, credentials = self.validate_authorization_request(request)
         except OAuthToolkitError as error:
@@ -83,6 +96,8 @@ class AuthorizationView(OAuthLibMixin, FormView):
         application = Application.objects.select_related("user").get(client_id=asked["client_id"])
         prompt = set(request.GET.get("prompt", "").split())
         try:
+            if twice:
+                raise errors.InvalidRequestError(description=f"{plain(twice[0])} is there twice.")
             self.refuse_what_is_not_done(asked, prompt)
             if not request.user.is_authenticated:
                 return self.sign_in(prompt)
@@ -115,9 +130,8 @@ class AuthorizationView(OAuthLibMixin, FormView):
                 raise invalid_target(problem)
             with transaction.atomic():
                 response = self.answer(application, asked | {"scope": " ".join(granted)})
-                scopes = asked["scope"].split()
-                if Consent.objects.remember(self.request.user, application, scopes, granted):
-                    tasks.tell_of_connection(self.request.user, application, granted)
+                if "code" in parse_qs(urlsplit(response.get("Location", "")).query):
+                    self.remember(application, asked["scope"].split(), granted)
         except errors.OAuth2Error as error:
             return self.refuse(error, application, asked)
         return response
@@ -228,8 +242,12 @@ class AuthorizationView(OAuthLibMixin, FormView):
         kept = {*self.request.POST.getlist("granted"), *REQUIRED_SCOPES}
         return [scope for scope in scopes if scope in kept]
 
+    def remember(self, application, scopes, granted):
+        if Consent.objects.remember(self.request.user, application, scopes, granted):
+            tasks.tell_of_connection(self.request.user, application, granted)
+
     def answer(self, application, asked):
-        """Send the code; raises OAuth2Error where the request does not hold."""
+        """Send the code, or the error of a request that does not hold."""
         signed_in = datetime.fromtimestamp(signed_in_at(self.request), UTC)
         try:
             uri, *_ = self.create_authorization_response(
@@ -268,6 +286,14 @@ class AuthorizationView(OAuthLibMixin, FormView):
         query.append(("iss", settings.PUBLIC_URL))
         uri = parts._replace(query=urlencode(query)).geturl()
         return OAuth2ResponseRedirect(uri, application.get_allowed_schemes())
+
+
+def first_values(query):
+    """Return `query` with each parameter once, but for those that may be repeated."""
+    once = query.copy()
+    for name in repeated(query):
+        once[name] = query.getlist(name)[0]
+    return once
 
 
 def is_certainly(application, redirect_uri):

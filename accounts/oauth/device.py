@@ -13,6 +13,7 @@ from oauth2_provider.views.device import DeviceGrantForm
 from .. import keys, tasks
 from ..models import Application, Consent, DeviceGrant
 from ..throttling import Budget
+from . import metadata_documents
 from .authorize import REQUIRED_SCOPES, TICKED
 from .requests import challenged, token_error
 from .scopes import ApplicationScopes
@@ -30,7 +31,9 @@ class DeviceAuthorizationView(views.DeviceAuthorizationView):
         # Here and not after the person has agreed to what the app will never get.
         if "form" not in request.content_type:
             return token_error("invalid_request", "Send application/x-www-form-urlencoded.")
-        client = Application.objects.filter(client_id=request.POST.get("client_id", "")).first()
+        client_id = request.POST.get("client_id", "")
+        metadata_documents.refresh(client_id, request.META["REMOTE_ADDR"])
+        client = Application.objects.filter(client_id=client_id).first()
         if client and not client.allows_grant_type(Application.GRANT_DEVICE_CODE):
             return token_error("unauthorized_client", "The app is not one for devices.")
         asked = set(request.POST.get("scope", "").split())

@@ -1,13 +1,15 @@
 """OpenID Connect: claims about the person, id_tokens that come back, signing out."""
 
 import json
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.http import HttpResponseRedirect
+from django.http import HttpResponseRedirect, JsonResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.generic import View
 from jwcrypto import jwt
 from jwcrypto.common import JWException
 from oauth2_provider import views
@@ -18,6 +20,7 @@ from oauth2_provider.exceptions import (
 )
 from oauth2_provider.settings import oauth2_settings
 
+from ..authentication import BearerAuthentication, InvalidCredential, bearer_challenge
 from ..models import Application
 from .requests import token_error
 
@@ -32,13 +35,48 @@ def read_id_token(token):
     return claims if claims.get("iss") == settings.PUBLIC_URL else None
 
 
-class UserInfoView(views.UserInfoView):
-    """Claims about the person (OpenID Connect Core §5.3); a token in the query is refused."""
+@method_decorator(csrf_exempt, name="dispatch")
+class UserInfoView(View):
+    """Claims about the person, by scope (OpenID Connect Core §5.3).
 
-    def dispatch(self, request, *args, **kwargs):
+    The token comes in the header or in a form (RFC 6750 §2.1, §2.2), never in the query.
+    """
+
+    def get(self, request, *args, **kwargs):
         if "access_token" in request.GET:  # RFC 9700 §4.3.2
             return token_error("invalid_request", "Send the token in the Authorization header.")
-        return super().dispatch(request, *args, **kwargs)
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        token = token.strip() if scheme.lower() == "bearer" else ""
+        in_form = request.POST.get("access_token", "")
+        if token and in_form:
+            return token_error("invalid_request", "The token is there twice.")
+        if not token and not in_form:
+            return refuse(401)  # RFC 6750 §3.1: without a credential no error is named
+        try:
+            user, access_token = BearerAuthentication().authenticate_credential(
+                token or in_form, request
+            )
+        except InvalidCredential as error:
+            return refuse(401, error="invalid_token", error_description=str(error.detail))
+        if user is None:
+            return refuse(401, error="invalid_token", error_description="It is about no person.")
+        if not access_token.allow_scopes(["openid"]):
+            return refuse(403, error="insufficient_scope", scope="openid")
+        about = SimpleNamespace(user=user, scopes=access_token.scope.split())
+        validator = oauth2_settings.OAUTH2_VALIDATOR_CLASS()
+        response = JsonResponse(validator.get_oidc_claims(None, None, about))
+        response["Cache-Control"] = "no-store"
+        return response
+
+    post = get
+
+
+def refuse(status, **parameters):
+    """An answer of RFC 6750 §3, with its challenge."""
+    response = JsonResponse(parameters, status=status)
+    response["WWW-Authenticate"] = bearer_challenge(**parameters)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @method_decorator(csrf_exempt, name="dispatch")

@@ -29,33 +29,63 @@ def presented_client(request):
     return basic[0] if basic else request.POST.get("client_id", "")
 
 
-def well_formed(view):
-    """Wrap a view so that what no client may send is invalid_request.
+def well_formed(view, refuse=None):
+    """Wrap a view so that what no client may send is invalid_request, answered by `refuse`.
 
     Two different clients, or two ways to authenticate one (RFC 6749 §2.3): the toolkit takes
-    whichever fits, and `presented_client` must not mean the other.  A parameter sent twice (§3.1,
-    §3.2).  A NUL byte in a parameter or in the client's credentials: no row can hold one, and
-    PostgreSQL fails when asked for it.
+    whichever fits, and `presented_client` must not mean the other.  A parameter sent twice (§3.2).
+    A NUL byte in a parameter or in the client's credentials: no row can hold one, and PostgreSQL
+    fails when asked for it.  A parameter without a value is taken for left out (§3.1, §3.2).
     """
+    refuse = refuse or token_error
 
     @functools.wraps(view)
     def wrapped(request, *args, **kwargs):
+        leave_out_the_empty(request)
         basic = read_basic(request.headers.get("Authorization", ""))
         if basic and request.POST.get("client_id", basic[0]) != basic[0]:
-            return token_error("invalid_request", "The request names two different clients.")
+            return refuse("invalid_request", "The request names two different clients.")
         if basic and "client_secret" in request.POST:
-            return token_error("invalid_request", "The request authenticates its client twice.")
-        for query in (request.GET, request.POST):
-            for name, values in query.lists():
-                if len(values) > 1 and name not in REPEATABLE:
-                    return token_error("invalid_request", f"{name} is there twice.")
-                if any("\x00" in text for text in (name, *values)):
-                    return token_error("invalid_request", "A parameter holds a NUL byte.")
-        if basic and "\x00" in "".join(basic):
-            return token_error("invalid_request", "The credentials hold a NUL byte.")
+            return refuse("invalid_request", "The request authenticates its client twice.")
+        if twice := repeated(request.POST):
+            return refuse("invalid_request", f"{twice[0]} is there twice.")
+        given = [text for query in (request.GET, request.POST) for text in texts(query)]
+        if any("\x00" in text for text in (*given, *(basic or ()))):
+            return refuse("invalid_request", "A parameter holds a NUL byte.")
         return view(request, *args, **kwargs)
 
     return wrapped
+
+
+def leave_out_the_empty(request):
+    """Drop the parameters without a value from the query and the form of `request`."""
+    for name in ("GET", "POST"):
+        query = getattr(request, name)
+        empty = [key for key, values in query.lists() if not any(values)]
+        if empty:
+            query = query.copy()
+            for key in empty:
+                del query[key]
+            setattr(request, name, query)
+            if name == "GET":  # the toolkit reads it from here
+                request.META["QUERY_STRING"] = query.urlencode()
+
+
+def repeated(query):
+    """Return the names in `query` that stand there more than once and may not."""
+    return [name for name, values in query.lists() if len(values) > 1 and name not in REPEATABLE]
+
+
+def texts(query):
+    for name, values in query.lists():
+        yield name
+        yield from values
+
+
+def plain(description):
+    """Return a description in the characters that RFC 6749 §5.2 allows."""
+    text = description.replace("§", "section ").replace('"', "'").replace("\\", "/")
+    return "".join(char if " " <= char <= "~" else "?" for char in text)
 
 
 def token_error(error, description, status=400):
@@ -63,7 +93,8 @@ def token_error(error, description, status=400):
 
     A client that could not be authenticated learns how to (RFC 9110 §15.5.2).
     """
-    response = JsonResponse({"error": error, "error_description": description}, status=status)
+    body = {"error": error, "error_description": plain(description)}
+    response = JsonResponse(body, status=status)
     response["Cache-Control"] = "no-store"
     return challenged(response)
 

@@ -1,5 +1,6 @@
 """The token endpoint (RFC 6749 §3.2), and revocation (RFC 7009)."""
 
+import hashlib
 from contextlib import nullcontext
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 from oauth2_provider import views
 
-from ..models import Application, DeviceGrant
+from ..models import AccessToken, Application, DeviceGrant, RefreshToken
 from .requests import challenged, presented_client, token_error
 
 # How much slower a device must become that asked too soon (RFC 8628 §3.5).
@@ -20,6 +21,8 @@ class TokenView(views.TokenView):
 
     def post(self, request, *args, **kwargs):
         grant_type = request.POST.get("grant_type")
+        if not grant_type:
+            return token_error("invalid_request", "grant_type is missing.")
         # What is used up must be used up with the tokens it became, or not at all.
         alone = grant_type == "client_credentials"
         with nullcontext() if alone else transaction.atomic():
@@ -29,7 +32,11 @@ class TokenView(views.TokenView):
 
     def issue(self, request):
         _, headers, body, status = self.create_token_response(request)
-        return challenged(HttpResponse(body, status=status, headers=headers))
+        response = HttpResponse(body, status=status, headers=headers)
+        # Errors that oauthlib raises late come without these (RFC 6749 §5.1 and §5.2).
+        response["Content-Type"] = "application/json"
+        response["Cache-Control"] = "no-store"
+        return challenged(response)
 
     def poll(self, request):
         """A device asks whether its person has decided (RFC 8628 §3.4 and §3.5).
@@ -75,4 +82,16 @@ class RevokeTokenView(views.RevokeTokenView):
 
     def post(self, request, *args, **kwargs):
         with transaction.atomic():
-            return challenged(super().post(request, *args, **kwargs))
+            response = challenged(super().post(request, *args, **kwargs))
+        if response.status_code == 200 and is_anothers(request.POST["token"]):
+            return token_error("invalid_grant", "The token was issued to another client.")  # §2.1
+        return response
+
+
+def is_anothers(token):
+    """Return whether a token that its own client would have revoked just now still lives."""
+    checksum = hashlib.sha256(token.encode()).hexdigest()
+    return (
+        AccessToken.objects.filter(token_checksum=checksum).exists()
+        or RefreshToken.objects.filter(token_checksum=checksum, revoked=None).exists()
+    )

@@ -57,13 +57,18 @@ class OAuth2Validator(BaseValidator):
                 return True
         return False
 
+    def validate_response_type(self, client_id, response_type, client, request, *args, **kwargs):
+        if response_type != "code":  # RFC 9700 §2.1.2
+            raise errors.UnsupportedResponseTypeError(request=request)
+        return client.allows_grant_type(Application.GRANT_AUTHORIZATION_CODE)
+
     # --- PKCE (RFC 7636) -----------------------------------------------------------------------
 
     def is_pkce_required(self, client_id, request):
         # The toolkit refuses "plain" too, but only after the person has consented.
         if request.code_challenge and request.code_challenge_method != "S256":
             raise errors.InvalidRequestError(
-                description="code_challenge_method must be S256 (RFC 9700 §2.1.1).",
+                description="code_challenge_method must be S256 (RFC 9700 section 2.1.1).",
                 request=request,
             )
         # RFC 7636 §4.2: the SHA-256 of the verifier in base64url.
@@ -127,18 +132,21 @@ class OAuth2Validator(BaseValidator):
 
     # --- Resources (RFC 8707) ------------------------------------------------------------------
 
-    def _validate_resource_uris(self, request, resources):
-        if problem := problem_with_resources(resources):
-            raise invalid_target(problem, request)
-
     def _check_and_set_request_resource(self, request):
-        super()._check_and_set_request_resource(request)
-        if request.grant_type != Application.GRANT_DEVICE_CODE:
-            return
-        granted = DeviceGrant.objects.get(device_code=request.device_code).resource
-        if granted and not set(request.resource) <= set(granted):
+        """Bind the token to the resources that are named, of those that were agreed to."""
+        named = [value for name, value in request.decoded_body or () if name == "resource"]
+        if problem := problem_with_resources(named):
+            raise invalid_target(problem, request)
+        agreed = []
+        if request.grant_type == "authorization_code":
+            agreed = request.grant.resource
+        elif request.grant_type == "refresh_token":
+            agreed = request.refresh_token_instance.resource
+        elif request.grant_type == Application.GRANT_DEVICE_CODE:
+            agreed = DeviceGrant.objects.get(device_code=request.device_code).resource
+        if agreed and not set(named) <= set(agreed):
             raise invalid_target("The person did not agree to this resource.", request)
-        request.resource = request.resource or granted
+        request.resource = named or agreed
 
     # --- OpenID Connect ------------------------------------------------------------------------
 
@@ -147,12 +155,6 @@ class OAuth2Validator(BaseValidator):
 
     def validate_silent_authorization(self, request):
         return True
-
-    def validate_bearer_token(self, token, scopes, request):
-        # Only the userinfo endpoint asks here, and it answers about a person.
-        request.uri = settings.PUBLIC_URL + urlsplit(request.uri).path
-        valid = super().validate_bearer_token(token, scopes, request)
-        return valid and request.user is not None and request.user.is_active
 
     def get_id_token_dictionary(self, token, token_handler, request):
         claims, expires = super().get_id_token_dictionary(token, token_handler, request)
@@ -193,11 +195,11 @@ def problem_with_resources(resources):
     public = urlsplit(settings.PUBLIC_URL)
     for resource in resources:
         if not is_valid_resource_uri(resource):
-            return f"{resource!r} is no absolute URI without user and fragment (RFC 8707 §2)."
+            return "resource is an absolute URI without user and fragment (RFC 8707 section 2)."
         parts = urlsplit(resource)
         ours = (parts.scheme, parts.netloc) == (public.scheme, public.netloc)
         if not ours or not (parts.path in {"", "/"} or f"{parts.path}/".startswith("/api/")):
-            return f"{resource!r} is not of this server; its API is {settings.PUBLIC_URL}."
+            return f"resource is no API of this server; that is {settings.PUBLIC_URL}."
     return None
 
 
