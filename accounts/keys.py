@@ -28,13 +28,18 @@ PATTERN = re.compile(
 )
 
 
-def checksum(text):
-    """Return the CRC-32 of `text` in six base-62 digits."""
-    value, digits = zlib.crc32(text.encode()), ""
-    while len(digits) < CHECKSUM_LENGTH:
-        value, digit = divmod(value, len(ALPHABET))
+def in_base_62(number, length):
+    """Return the last `length` digits of `number` in base 62."""
+    digits = ""
+    while len(digits) < length:
+        number, digit = divmod(number, len(ALPHABET))
         digits = ALPHABET[digit] + digits
     return digits
+
+
+def checksum(text):
+    """Return the CRC-32 of `text` in six base-62 digits."""
+    return in_base_62(zlib.crc32(text.encode()), CHECKSUM_LENGTH)
 
 
 def generate():
@@ -46,7 +51,8 @@ def generate():
 def generate_token(prefix):
     """Return a new secret that begins with `prefix` and ends in its checksum."""
     # 62 ** 43 > 2 ** 256
-    body = prefix + "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
+    secret = secrets.randbelow(len(ALPHABET) ** SECRET_LENGTH)
+    body = prefix + in_base_62(secret, SECRET_LENGTH)
     return body + checksum(body)
 
 

@@ -5,8 +5,10 @@ from functools import partial
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -15,10 +17,23 @@ from django_tasks_db import DatabaseBackend
 from django_tasks_db.models import DBTaskResult
 from oauth2_provider.models import clear_expired
 
+from . import fetching, logos
 from .connections import sentences
-from .models import Application, DeviceGrant, User
+from .models import (
+    AccessToken,
+    Application,
+    ApplicationLogo,
+    Consent,
+    DeviceGrant,
+    Grant,
+    IDToken,
+    RefreshToken,
+    User,
+)
 
 CLEAN_UP_EVERY = timedelta(days=1)
+# How long an app that registered itself may wait for somebody who uses it.
+UNUSED_FOR = timedelta(days=7)
 
 
 @task()
@@ -29,6 +44,54 @@ def clear_expired_credentials():
     now = timezone.now()
     DeviceGrant.objects.filter(expires__lt=now).delete()
     Session.objects.filter(expire_date__lt=now).delete()
+    delete_unused_apps()
+
+
+def delete_unused_apps(batch=500):
+    """Delete apps that registered themselves and that nobody uses.
+
+    Of those that are registered dynamically (RFC 7591) the ones older than UNUSED_FOR whose secret
+    was never used; of those that have a metadata document the ones whose copy is stale: it is
+    fetched again when somebody comes.  None that holds a token, a code, a device code or a
+    person's consent.  Staff's word stays: what they verified or switched off is kept.
+    """
+    now, source = timezone.now(), Application.RegistrationSource
+    idle = Q(registration_source=source.DCR, created__lt=now - UNUSED_FOR, secret_used_at=None) | Q(
+        registration_source=source.CIMD, cimd_expires_at__lt=now
+    )
+    idle &= Q(is_verified=False, is_active=True)
+    last = 0
+    while True:
+        found = Application.objects.filter(idle, pk__gt=last).order_by("pk")[:batch]
+        pks = list(found.values_list("pk", flat=True))
+        if not pks:
+            return
+        last = pks[-1]
+        with transaction.atomic():
+            # Locked before it is asked what they hold: a code that is just being issued is either
+            # seen, or waits and fails.
+            locked = Application.objects.select_for_update().filter(idle, pk__in=pks)
+            apps = Application.objects.filter(pk__in=[app.pk for app in locked])
+            for model in (AccessToken, RefreshToken, IDToken, Grant, Consent):
+                apps = apps.exclude(Exists(model.objects.filter(application=OuterRef("pk"))))
+            devices = DeviceGrant.objects.filter(client_id=OuterRef("client_id"))
+            apps.exclude(Exists(devices)).delete()
+
+
+@task()
+def fetch_logo(application_id, url):
+    """Draw the app's logo from the image at `url`; where that cannot be, it has none."""
+    try:
+        png = logos.draw(logos.fetch(url))
+    except (fetching.FetchError, ValidationError):
+        ApplicationLogo.objects.filter(application=application_id).delete()
+        return
+    with transaction.atomic():
+        # It may have been deleted meanwhile.
+        if Application.objects.select_for_update().filter(pk=application_id).exists():
+            ApplicationLogo.objects.update_or_create(
+                application_id=application_id, defaults={"png": png}
+            )
 
 
 def schedule_clean_up(**kwargs):
@@ -48,44 +111,35 @@ def schedule_clean_up(**kwargs):
 
 
 def tell_of_connection(user, application, scopes):
-    """Placeholder until the mail is there."""
+    """Tell a person by mail, once the transaction is through, what an app may do from now on.
 
-
-def tell_of_connection(user, application, scope, before=None):
-    """Tell the person by mail, after the commit, that they let an app in, or let it do more.
-
-    `scope` is what it may do now, `before` what it could do until now (None: it was not let in).
-    Nothing is sent where it may do nothing new, or to somebody without an address.
+    For the first time an app is let in, and for each time it may do more.  Nobody without an
+    address is told.
     """
-    may_do_more = before is None or not set(scope.split()) <= set(before.split())
-    if may_do_more and user.email:
-        queue = partial(
-            mail_of_connection.enqueue,
-            user.pk,
-            application.pk,
-            scope,
-            timezone.now().isoformat(timespec="minutes"),
-        )
-        transaction.on_commit(queue)
+    if user.email:
+        now = timezone.now().isoformat(timespec="minutes")
+        arguments = (user.pk, application.pk, sorted(scopes), now)
+        transaction.on_commit(partial(mail_of_connection.enqueue, *arguments))
 
 
 @task()
-def mail_of_connection(user_id, application_id, scope, when):
+def mail_of_connection(user_id, application_id, scopes, when):
     """Write to the person about the app; nothing where one of them is gone meanwhile."""
     user = User.objects.filter(pk=user_id, is_active=True).first()
     application = Application.objects.select_related("user").filter(pk=application_id).first()
     if user is None or application is None or not user.email:
         return
+    # A publisher's words, on one line: they cannot begin a header, nor a paragraph of ours.
+    name = " ".join(str(application).split())
     context = {
         "user": user,
         "application": application,
-        "sentences": sentences(scope.split()),
+        "name": name,
+        "sentences": sentences(scopes),
         "when": datetime.fromisoformat(when),
         "connections_url": f"{settings.PUBLIC_URL}{reverse('connections')}",
         "host": settings.PUBLIC_URL,
     }
-    # A name is a publisher's words: on one line, so that it cannot begin a header.
-    name = " ".join(str(application).split())
     send_mail(
         f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}You let “{name}” in",
         render_to_string("accounts/mail/connection.txt", context),

@@ -5,6 +5,7 @@ the same database, and secrets that are made on first use and kept under var/ fo
 owner only.  README.md has the table of variables; project/checks.py says which values cannot work.
 """
 
+import ipaddress
 import logging
 import os
 import secrets
@@ -65,6 +66,14 @@ def address(name, read, default):
     except (environ.ImproperlyConfigured, LookupError, ValueError):
         # Not what it holds: that may be a password.
         raise ImproperlyConfigured(f"{name} is no URL of a kind that is known.") from None
+
+
+def networks(name, entries):
+    """Return IP networks by their text; one that is none stops the start."""
+    try:
+        return [ipaddress.ip_network(entry.strip()) for entry in entries]
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} holds what is no network like 10.0.0.0/8.") from None
 
 
 def needs(package, name):
@@ -262,6 +271,8 @@ CREDENTIAL_PEPPERS = {
 
 # Whether apps may register themselves (RFC 7591, and by Client ID Metadata Document).
 OPEN_REGISTRATION = flag("OPEN_REGISTRATION", True)
+# Networks besides the public internet that metadata documents and logos may be fetched from.
+METADATA_NETWORKS = networks("METADATA_NETWORKS", env.list("METADATA_NETWORKS", default=[]))
 
 # --- OAuth 2 (django-oauth-toolkit) ------------------------------------------------------------
 
@@ -446,6 +457,8 @@ LOGGING = {
         # Every answer has its line from project.middleware; Django's own would be a second one.
         "django.request": {"level": "ERROR"},
         "django.server": {"level": "WARNING"},
+        # At DEBUG it would write tokens down.
+        "oauthlib": {"level": "INFO"},
         # Anybody can send a wrong Host; the line of the request says 400.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

@@ -33,6 +33,7 @@ from .oauth import (
     refresh,
     token_request,
 )
+from .servers import running_server
 
 AUTHORIZE = "/o/authorize/"
 PETS = "/api/v1/pets/"
@@ -530,6 +531,23 @@ def test_a_parameter_sent_twice_is_refused(app, name):
     """RFC 6749 §3.2."""
     body = f"grant_type=client_credentials&{name}=a&{name}=b"
     assert error_of(Client().post("/o/token/", body, FORM)) == (400, "invalid_request")
+
+
+@pytest.mark.server
+def test_the_log_holds_no_token_even_at_its_most_talkative(tmp_path):
+    with running_server(tmp_path / "var", LOG_LEVEL="DEBUG") as server:
+        secret = (server.var / "demo_client_secret").read_text()
+        answer = requests.post(
+            f"{server.url}/o/token/",
+            {"grant_type": "client_credentials"},
+            auth=("pawprint-demo-machine", secret),
+            timeout=30,
+        )
+        token = answer.json()["access_token"]
+    log = (tmp_path / "server.log").read_text()
+    assert "/o/token/" in log
+    assert token not in log
+    assert secret not in log
 
 
 # --- Resources (RFC 8707) ----------------------------------------------------------------------

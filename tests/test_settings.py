@@ -112,6 +112,8 @@ def test_a_value_that_cannot_work_is_named_by_a_check(tmp_path, environment, che
         ("PORT", "abc"),
         ("MAX_BODY_SIZE", "1MB"),
         ("LOG_LEVEL", "loud"),
+        ("METADATA_NETWORKS", "10.0.0.0/8,intranet"),
+        ("METADATA_NETWORKS", "10.0.0.1/8"),
         ("DATABASE_URL", "foo://secret@x"),
         ("CACHE_URL", "secret"),
         ("EMAIL_URL", "secret"),

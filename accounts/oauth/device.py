@@ -15,7 +15,7 @@ from ..models import Application, Consent, DeviceGrant
 from ..throttling import Budget
 from . import metadata_documents
 from .authorize import REQUIRED_SCOPES, TICKED
-from .requests import challenged, token_error
+from .requests import challenged, presented_client, token_error
 from .scopes import ApplicationScopes
 from .validator import problem_with_resources
 
@@ -31,7 +31,10 @@ class DeviceAuthorizationView(views.DeviceAuthorizationView):
         # Here and not after the person has agreed to what the app will never get.
         if "form" not in request.content_type:
             return token_error("invalid_request", "Send application/x-www-form-urlencoded.")
-        client_id = request.POST.get("client_id", "")
+        client_id = presented_client(request)
+        request.POST = request.POST.copy()
+        # §3.1: a client that authenticates need not name itself; the toolkit wants it named.
+        request.POST["client_id"] = client_id
         metadata_documents.refresh(client_id, request.META["REMOTE_ADDR"])
         client = Application.objects.filter(client_id=client_id).first()
         if client and not client.allows_grant_type(Application.GRANT_DEVICE_CODE):

@@ -18,6 +18,7 @@ from oauthlib.oauth2.rfc6749 import errors
 from ..models import Application, DeviceGrant, Grant, RefreshToken
 from .requests import read_basic
 
+VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
 LAST_USED_PRECISION = timedelta(minutes=1)
 
 
@@ -89,6 +90,8 @@ class OAuth2Validator(BaseValidator):
         # Locked: of two requests with one code, the second sees that the first used it.
         grants = Grant.objects.select_for_update(of=("self",)).select_related("user")
         request.grant = grants.filter(code=code, application=client).first()
+        if not VERIFIER.fullmatch(request.code_verifier or ""):
+            return False
         if request.grant and request.grant.used_at:
             # RFC 6749 §4.1.2: somebody else has the code; whose the tokens are, nobody knows.
             RefreshToken.revoke_family(request.grant.token_family)
@@ -99,6 +102,14 @@ class OAuth2Validator(BaseValidator):
     def invalidate_authorization_code(self, client_id, code, request, *args, **kwargs):
         """Mark the code as used; it is kept until it expires, so that a replay is known."""
         Grant.objects.filter(pk=request.grant.pk).update(used_at=timezone.now())
+
+    # --- Access tokens -------------------------------------------------------------------------
+
+    def save_bearer_token(self, token, request, *args, **kwargs):
+        # One INSERT commits by itself; a transaction would hold SQLite's write lock for longer.
+        if request.grant_type == "client_credentials":
+            return self._save_bearer_token(token, request, *args, **kwargs)
+        return super().save_bearer_token(token, request, *args, **kwargs)
 
     # --- Refresh tokens (RFC 6749 §6, RFC 9700 §4.14) ------------------------------------------
 
