@@ -354,6 +354,10 @@ class Application(AbstractApplication):
             problems.setdefault("extra_grant_types", []).append(
                 ValidationError(f"Unknown grant type: {', '.join(unknown)}.")
             )
+        if self.allows_grant_type(self.GRANT_AUTHORIZATION_CODE) and not self.redirect_uris.split():
+            problems["redirect_uris"] = [
+                ValidationError("An app that people are sent to needs a redirect URI.")
+            ]
         if self.allows_grant_type(self.GRANT_CLIENT_CREDENTIALS) and not self.is_confidential:
             problems.setdefault("authorization_grant_type", []).append(
                 # RFC 6749 §4.4
@@ -380,8 +384,11 @@ class Application(AbstractApplication):
             return "this is no address."
         if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
             return "http is for loopback addresses; use https."
-        if parts.scheme not in {"http", "https"} and self.is_confidential:
-            return "a scheme of its own is for native apps; use https."
+        if parts.scheme not in {"http", "https"}:
+            if self.is_confidential:
+                return "a scheme of its own is for native apps; use https."
+            if not is_private_use(parts.scheme):  # RFC 8252 §7.1; javascript: is none
+                return "its scheme must be named after a domain, such as com.example.app."
         return None
 
 

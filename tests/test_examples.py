@@ -44,7 +44,8 @@ def run(server, name, *arguments, **settings):
 
 
 class FormReader(HTMLParser):
-    """Collects the forms of a page: `[(action, {name: value})]`."""
+    """Collects the forms of a page as a browser sends them: `[(action, {name: value})]`; of
+    boxes with one name the value is the list of those that are ticked."""
 
     def __init__(self, page):
         super().__init__()
@@ -56,7 +57,11 @@ class FormReader(HTMLParser):
         if tag == "form":
             self.forms.append((attrs.get("action") or "", {}))
         elif tag in {"input", "button"} and attrs.get("name") and self.forms:
-            self.forms[-1][1][attrs["name"]] = attrs.get("value") or ""
+            fields = self.forms[-1][1]
+            if attrs.get("type") != "checkbox":
+                fields[attrs["name"]] = attrs.get("value") or ""
+            elif "checked" in attrs and "disabled" not in attrs:
+                fields.setdefault(attrs["name"], []).append(attrs["value"])
 
 
 def submit(session, page, name, **values):
@@ -175,6 +180,38 @@ def test_an_app_with_a_wrong_secret_is_told_so(server):
     ended = run(server, "client_credentials.py", PAWPRINT_CLIENT_SECRET="wrong")
     assert ended.returncode != 0
     assert "401 invalid_client" in ended.stderr
+
+
+# --- Device code ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("decision", ["Allow", "Deny"])
+def test_a_device_waits_until_the_person_has_decided(server, person, decision):
+    process = subprocess.Popen(
+        command("device_code.py"),
+        env=environment(server),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            code = re.search(r"type (\S+)", process.stdout.readline())[1]
+            page = person.get(f"{server.url}/o/device/", timeout=30)
+            question = submit(person, page, "user_code", user_code=code)
+            assert code in question.text
+            buttons = re.findall(r'name="action" value="(\w+)"', question.text)
+            answer = dict(zip(["Deny", "Allow"], buttons, strict=True))[decision]
+            submit(person, question, "action", action=answer)
+            output, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    if decision == "Allow":
+        assert process.returncode == 0, errors
+        assert "Let in; it may pets:read." in output
+    else:
+        assert process.returncode == 1
+        assert "Refused: access_denied" in errors
 
 
 # --- Authorization code with PKCE, from a command line --------------------------------------------

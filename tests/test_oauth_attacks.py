@@ -563,6 +563,7 @@ def test_the_log_holds_no_token_even_at_its_most_talkative(tmp_path):
         "{public}/api/v1/#fragment",
         "{public}@evil.example/api/",
         "urn:example:pets",
+        "http://[x]/",
     ],
 )
 def test_a_resource_that_is_not_ours_is_an_invalid_target(alice_in_browser, app, resource):

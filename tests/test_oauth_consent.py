@@ -123,6 +123,24 @@ def test_a_forged_consent_without_the_csrf_token_is_refused(alice, app):
     assert not Grant.objects.exists()
 
 
+def test_an_app_may_post_its_request_which_comes_again_as_a_get(alice, app):
+    """OpenID Connect Core §3.1.2.1; the page of the app cannot know our CSRF token."""
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    answer = browser.post(AUTHORIZE, authorization_request(app, "openid"))
+    assert answer.status_code == 303
+    page = browser.get(answer["Location"])
+    assert page.status_code == 200
+    assert "Let <em>Vet on Call</em> in?" in page.text
+
+
+def test_openid_connect_wants_the_redirect_uri(alice_in_browser, app):
+    assert ask(alice_in_browser, app, "pets:read", redirect_uri=None).status_code == 200
+    answer = ask(alice_in_browser, app, "openid", redirect_uri=None)
+    assert answer.status_code == 400
+    assert "Location" not in answer
+
+
 # --- Ticks -------------------------------------------------------------------------------------
 
 

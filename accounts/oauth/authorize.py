@@ -9,11 +9,12 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
-from django.http import HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
+from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
-from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import FormView
 from oauth2_provider.exceptions import FatalClientError, OAuthToolkitError
 from oauth2_provider.forms import AllowForm
@@ -57,7 +58,7 @@ class ConsentForm(AllowForm):
             self.fields[name].strip = False  # the client gets back what it sent
 
 
-@method_decorator(csrf_protect, name="dispatch")
+@method_decorator(csrf_exempt, name="dispatch")
 class AuthorizationView(OAuthLibMixin, FormView):
     """The consent page; `get` and `form_valid` list the steps.
 
@@ -69,7 +70,13 @@ class AuthorizationView(OAuthLibMixin, FormView):
     form_class = ConsentForm
 
     def dispatch(self, request, *args, **kwargs):
-        response = super().dispatch(request, *args, **kwargs)
+        forged = request.method == "POST" and check_csrf(request)
+        if forged and not {"allow", "csrfmiddlewaretoken"} & request.POST.keys():
+            # Not an answer but a request, which an app may POST (OpenID Connect Core §3.1.2.1).
+            # The browser keeps the session's cookie from a POST of another site, so it comes
+            # again as a GET.
+            return see_other(f"{request.path}?{request.POST.urlencode()}")
+        response = forged or super().dispatch(request, *args, **kwargs)
         # RFC 9700 §4.16: nobody frames this page.
         response["Content-Security-Policy"] = "frame-ancestors 'none'"
         response["Cache-Control"] = "no-store"
@@ -91,6 +98,8 @@ class AuthorizationView(OAuthLibMixin, FormView):
             scopes, credentials = self.validate_authorization_request(request)
         except OAuthToolkitError as error:
             return self.refuse_request(error)
+        if "openid" in scopes and "redirect_uri" not in request.GET:
+            return self.refuse_form("invalid_request", "OpenID Connect wants the redirect_uri.")
         asked = {name: credentials.get(name) or "" for name in CARRIED}
         asked |= {"scope": " ".join(scopes), "resource": request.GET.getlist("resource")}
         application = Application.objects.select_related("user").get(client_id=asked["client_id"])
@@ -275,6 +284,11 @@ class AuthorizationView(OAuthLibMixin, FormView):
         oauth_error = error.oauthlib_error
         application = Application.objects.filter(client_id=oauth_error.client_id or "").first()
         if isinstance(error, FatalClientError) or application is None:
+            # Of a metadata document its author learns what is wrong with it.
+            client_id = self.request.GET.get("client_id", "")
+            oauth_error.description = (
+                metadata_documents.problem_with(client_id) or oauth_error.description
+            )
             return self.render_to_response({"error": oauth_error}, status=400)
         return self.redirect(oauth_error.in_uri(oauth_error.redirect_uri), application)
 
@@ -286,6 +300,18 @@ class AuthorizationView(OAuthLibMixin, FormView):
         query.append(("iss", settings.PUBLIC_URL))
         uri = parts._replace(query=urlencode(query)).geturl()
         return OAuth2ResponseRedirect(uri, application.get_allowed_schemes())
+
+
+def check_csrf(request):
+    """Return the refusal of a POST that did not come from our own page, else None."""
+    middleware = CsrfViewMiddleware(lambda request: None)
+    middleware.process_request(request)
+    return middleware.process_view(request, None, (), {})
+
+
+def see_other(url):
+    """303, after which a browser asks with GET (RFC 9110 §15.4.4)."""
+    return HttpResponse(status=303, headers={"Location": url, "Cache-Control": "no-store"})
 
 
 def first_values(query):

@@ -1,21 +1,21 @@
 """Client metadata (RFC 7591 §2), read and told: of apps that register themselves, and of
 metadata documents."""
 
-import re
 from functools import partial
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.urls import reverse
 from oauth2_provider.scopes import get_scopes_backend
 
 from .. import names, tasks
+from ..fetching import URI
 from ..models import LOOPBACK_HOSTS, Application, ApplicationLogo, Consent, is_private_use
 from ..throttling import Budget
 
 LONGEST_NAME, LONGEST_URI, LONGEST_LINK, MOST_URIS = 100, 2000, 500, 20
-URI = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")  # RFC 3986 §2
 GRANT_TYPES = {name: own for own, name in Application.RFC_GRANT_TYPES.items()}
 # A confidential app may use either (RFC 6749 §2.3.1), so which one it named is not kept.
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
@@ -130,7 +130,7 @@ def describe(application):
 
 def logo_address(application):
     """Return where the logo that we drew is served; a client may send it back as `logo_uri`."""
-    return f"{settings.PUBLIC_URL}/accounts/apps/{application.client_id}/logo.png"
+    return settings.PUBLIC_URL + reverse("app-logo", args=[application.pk])
 
 
 # --- Members --------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from oauth2_provider import views
 from ..models import AccessToken, Application, DeviceGrant, RefreshToken
 from .requests import challenged, presented_client, token_error
 
+SUPPORTED = {*Application.RFC_GRANT_TYPES.values(), "refresh_token"}
 # How much slower a device must become that asked too soon (RFC 8628 §3.5).
 SLOW_DOWN = 5
 
@@ -23,6 +24,8 @@ class TokenView(views.TokenView):
         grant_type = request.POST.get("grant_type")
         if not grant_type:
             return token_error("invalid_request", "grant_type is missing.")
+        if grant_type not in SUPPORTED:  # oauthlib knows more, which RFC 9700 forbids
+            return token_error("unsupported_grant_type", "There is no such grant type here.")
         # What is used up must be used up with the tokens it became, or not at all.
         alone = grant_type == "client_credentials"
         with nullcontext() if alone else transaction.atomic():

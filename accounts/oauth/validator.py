@@ -205,9 +205,13 @@ def problem_with_resources(resources):
     """
     public = urlsplit(settings.PUBLIC_URL)
     for resource in resources:
-        if not is_valid_resource_uri(resource):
+        try:
+            parts = urlsplit(resource)
+            is_uri = is_valid_resource_uri(resource)
+        except ValueError:  # http://[x]/
+            is_uri = False
+        if not is_uri:
             return "resource is an absolute URI without user and fragment (RFC 8707 section 2)."
-        parts = urlsplit(resource)
         ours = (parts.scheme, parts.netloc) == (public.scheme, public.netloc)
         if not ours or not (parts.path in {"", "/"} or f"{parts.path}/".startswith("/api/")):
             return f"resource is no API of this server; that is {settings.PUBLIC_URL}."

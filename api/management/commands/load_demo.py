@@ -147,6 +147,7 @@ def ensure_apps(publisher):
             "authorization_grant_type": Application.GRANT_AUTHORIZATION_CODE,
             # RFC 8252 §7.3: on loopback any port will do.
             "redirect_uris": "http://127.0.0.1/callback http://[::1]/callback",
+            "extra_grant_types": Application.GRANT_DEVICE_CODE,
         },
     )
     if not Application.objects.filter(client_id=MACHINE_CLIENT_ID).exists():
