@@ -685,7 +685,7 @@ def test_an_app_that_staff_switched_off_manages_nothing(registered):
     assert manager(body).put(place(body), {"client_id": body["client_id"]}).status_code == 401
 
 
-def test_an_app_sends_back_the_logo_it_was_told_or_loses_it(registered):
+def test_an_app_sends_back_the_logo_it_was_told_or_loses_it(registered, settings):
     body = registered()
     ApplicationLogo.objects.create(application=stored(body), png=b"png")
     told = manager(body).get(place(body)).json()
