@@ -7,13 +7,16 @@ from oauth2_provider.utils import jwk_from_pem
 
 @register("security")
 def check_signing_key(app_configs, **kwargs):
+    oauth = settings.OAUTH2_PROVIDER
     try:
-        jwk_from_pem(settings.OAUTH2_PROVIDER["OIDC_RSA_PRIVATE_KEY"])
+        for pem in (oauth["OIDC_RSA_PRIVATE_KEY"], *oauth["OIDC_RSA_PRIVATE_KEYS_INACTIVE"]):
+            jwk_from_pem(pem)
     except ValueError:
         return [
             Error(
-                "OIDC_RSA_PRIVATE_KEY is no private key.",
-                hint="Give an RSA key in PEM, or leave it unset to have one made under var/.",
+                "OIDC_RSA_PRIVATE_KEY holds what is no private key.",
+                hint="Give RSA keys in PEM, the one that signs first, or leave it unset to have "
+                "one made under var/.",
                 id="accounts.E002",
             )
         ]

@@ -243,6 +243,9 @@ class Application(AbstractApplication):
     is_active = models.BooleanField(
         default=True, help_text="Switched off, neither the app nor its tokens work."
     )
+    is_suspended = models.BooleanField(
+        "switched off by staff", default=False, help_text="Only staff can switch it on again."
+    )
     is_verified = models.BooleanField(
         "verified", default=False, help_text="Staff know who publishes it."
     )

@@ -4,12 +4,22 @@ from django.urls import include, path, re_path
 from oauth2_provider import views as toolkit
 
 from . import views
-from .oauth import authorize, device, introspection, metadata, openid, requests, token
+from .oauth import (
+    authorize,
+    device,
+    introspection,
+    metadata,
+    openid,
+    registration,
+    requests,
+    token,
+)
 
 
 def endpoint(route, view, name):
     """A path whose view sees nothing that no client may send."""
-    return path(route, requests.well_formed(view.as_view()), name=name)
+    refuse = getattr(view, "refuse_form", None)
+    return path(route, requests.well_formed(view.as_view(), refuse), name=name)
 
 
 oauth_urlpatterns = [
@@ -27,6 +37,8 @@ oauth_urlpatterns = [
         toolkit.DeviceGrantStatusView,
         "device-grant-status",
     ),
+    endpoint("o/register/", registration.RegistrationView, "register"),
+    endpoint("o/register/<str:client_id>/", registration.ManagementView, "register-management"),
     endpoint("o/userinfo/", openid.UserInfoView, "user-info"),
     endpoint("o/logout/", openid.LogoutView, "rp-initiated-logout"),
     # One issuer, at the root: a form with a path would answer for issuers that are not.
@@ -63,7 +75,7 @@ apps_urlpatterns = [
     path("apps/<int:pk>/revoke/", views.app_revoke, name="app-revoke"),
     path("apps/<int:pk>/delete/", views.app_delete, name="app-delete"),
     path("apps/<int:pk>/switch/", views.app_switch, name="app-switch"),
-    path("apps/<path:client_id>/logo.png", views.app_logo, name="app-logo"),
+    path("apps/<int:pk>/logo.png", views.app_logo, name="app-logo"),
     path("connections/", views.connections, name="connections"),
     path("connections/<int:pk>/", views.disconnect, name="disconnect"),
 ]

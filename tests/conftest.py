@@ -8,6 +8,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 from oauth2_provider.models import set_token_value
@@ -67,6 +68,12 @@ def bearer(token):
 
 def with_key(key):
     return ApiClient(headers={"X-API-Key": key})
+
+
+@pytest.fixture(autouse=True)
+def empty_cache():
+    """What one test tried is not counted against the next."""
+    cache.clear()
 
 
 @pytest.fixture

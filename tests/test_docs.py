@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text()
 SETTINGS = (ROOT / "project/settings.py").read_text()
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 # These wait for a person at a browser, or serve until they are stopped: test_examples.py runs them.
-INTERACTIVE = ("authorization_code_pkce.py", "web/serve.py")
+INTERACTIVE = ("authorization_code_pkce.py", "device_code.py", "web/serve.py")
 
 
 @pytest.fixture(scope="module")

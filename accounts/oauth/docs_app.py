@@ -21,6 +21,7 @@ def ensure_docs_application(sender, **kwargs):
         client_id=DOCS_CLIENT_ID,
         defaults={
             "name": "Pawprint API documentation",
+            "is_verified": True,
             "client_type": Application.CLIENT_PUBLIC,
             "client_secret": "",
             "authorization_grant_type": Application.GRANT_AUTHORIZATION_CODE,

@@ -219,6 +219,16 @@ document.addEventListener("submit", (event) => {
   send(event.target);
 });
 
+// A picture too large for the server would cost a whole upload to be told so.
+document.addEventListener("change", ({ target }) => {
+  if (!target.dataset?.maximumBytes) return;
+  const most = Number(target.dataset.maximumBytes);
+  const isTooLarge = target.files[0]?.size > most;
+  target.setCustomValidity(isTooLarge ? `Choose a smaller picture: ${most / 1000} kB at most.` : "");
+  target.reportValidity();
+  if (isTooLarge) target.value = "";
+});
+
 // The API refuses a parameter without a value: what was left empty is not asked for.
 document.addEventListener("formdata", (event) => {
   if (!("skipEmpty" in event.target.dataset)) return;
