@@ -62,7 +62,9 @@ def fill(application, metadata):
     application.authorization_grant_type = first
     application.extra_grant_types = " ".join(others)
     application.name = read_name(metadata, application)
-    application.scope, application.default_scope = read_scope(metadata), ""
+    # What it names is what it gets unasked, and no limit: a limit that a stranger sets for itself
+    # protects nobody, and an app that learns of a scope by a 403 could never ask for it.
+    application.scope, application.default_scope = "", read_scope(metadata)
     application.homepage_url = link(metadata, "client_uri")
     application.policy_url = link(metadata, "policy_uri")
     uris = read_redirect_uris(metadata, application)
@@ -118,7 +120,8 @@ def describe(application):
         "grant_types": application.rfc_grant_types,
         "response_types": ["code"] if code else [],
         "token_endpoint_auth_method": SECRET_METHODS[0] if application.is_confidential else "none",
-        "scope": application.scope or " ".join(get_scopes_backend().get_all_scopes()),
+        # What it named, where it named any, so that no client asks for all that it could get.
+        "scope": application.default_scope or " ".join(get_scopes_backend().get_all_scopes()),
         "client_uri": application.homepage_url,
         "policy_uri": application.policy_url,
         "logo_uri": logo_address(application) if hasattr(application, "logo") else "",

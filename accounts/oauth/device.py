@@ -29,8 +29,10 @@ class DeviceAuthorizationView(views.DeviceAuthorizationView):
 
     def post(self, request, *args, **kwargs):
         # Here and not after the person has agreed to what the app will never get.
-        if "form" not in request.content_type:
+        if request.content_type != "application/x-www-form-urlencoded":
             return token_error("invalid_request", "Send application/x-www-form-urlencoded.")
+        # oauthlib compares the whole header; a charset makes it no other type (RFC 9110 §8.3.1).
+        request.META["CONTENT_TYPE"] = request.content_type
         client_id = presented_client(request)
         request.POST = request.POST.copy()
         # §3.1: a client that authenticates need not name itself; the toolkit wants it named.
