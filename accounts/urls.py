@@ -1,6 +1,7 @@
 """OAuth 2 and OpenID Connect under /o/, their metadata at the root, and the pages of an account."""
 
 from django.urls import include, path, re_path
+from django.views.decorators.cache import never_cache
 from oauth2_provider import views as toolkit
 
 from . import views
@@ -22,17 +23,24 @@ def endpoint(route, view, name):
     return path(route, requests.well_formed(view.as_view(), refuse), name=name)
 
 
+def page(route, view, name):
+    """An endpoint that asks the person something, which no cache keeps."""
+    pattern = endpoint(route, view, name)
+    pattern.callback = never_cache(pattern.callback)
+    return pattern
+
+
 oauth_urlpatterns = [
-    endpoint("o/authorize/", authorize.AuthorizationView, "authorize"),
+    page("o/authorize/", authorize.AuthorizationView, "authorize"),
     endpoint("o/token/", token.TokenView, "token"),
     endpoint("o/revoke_token/", token.RevokeTokenView, "revoke-token"),
     endpoint("o/introspect/", introspection.IntrospectTokenView, "introspect"),
     endpoint("o/device-authorization/", device.DeviceAuthorizationView, "device-authorization"),
-    endpoint("o/device/", device.UserCodeView, "device"),
-    endpoint(
+    page("o/device/", device.UserCodeView, "device"),
+    page(
         "o/device-confirm/<path:client_id>/<slug:user_code>", device.ConfirmView, "device-confirm"
     ),
-    endpoint(
+    page(
         "o/device-grant-status/<path:client_id>/<slug:user_code>",
         toolkit.DeviceGrantStatusView,
         "device-grant-status",
@@ -40,7 +48,7 @@ oauth_urlpatterns = [
     endpoint("o/register/", registration.RegistrationView, "register"),
     endpoint("o/register/<str:client_id>/", registration.ManagementView, "register-management"),
     endpoint("o/userinfo/", openid.UserInfoView, "user-info"),
-    endpoint("o/logout/", openid.LogoutView, "rp-initiated-logout"),
+    page("o/logout/", openid.LogoutView, "rp-initiated-logout"),
     # One issuer, at the root: a form with a path would answer for issuers that are not.
     path(
         ".well-known/oauth-authorization-server",

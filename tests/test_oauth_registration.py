@@ -178,10 +178,16 @@ def test_a_machine_needs_no_redirect_uri(registered):
     assert body["grant_types"] == ["client_credentials"]
 
 
+def test_keys_come_in_one_way(register):
+    """RFC 7591 §2."""
+    both = {"jwks": {"keys": []}, "jwks_uri": "https://new.example/jwks"}
+    answer = register(redirect_uris=[CALLBACK], **both)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata")
+
+
 def test_unknown_members_and_names_in_other_languages_are_ignored(registered):
     body = registered(
         **{"client_name#de": "Gassigeher", "x_unknown": {"a": [1]}, "jwks": {"keys": []}},
-        jwks_uri="https://new.example/jwks",
         tos_uri="https://new.example/tos",
         contacts=["dev@new.example"],
         software_id="4NRB1-0XZABZI9E6-5SM3R",

@@ -76,11 +76,7 @@ class AuthorizationView(OAuthLibMixin, FormView):
             # The browser keeps the session's cookie from a POST of another site, so it comes
             # again as a GET.
             return see_other(f"{request.path}?{request.POST.urlencode()}")
-        response = forged or super().dispatch(request, *args, **kwargs)
-        # RFC 9700 §4.16: nobody frames this page.
-        response["Content-Security-Policy"] = "frame-ancestors 'none'"
-        response["Cache-Control"] = "no-store"
-        return response
+        return forged or super().dispatch(request, *args, **kwargs)
 
     @staticmethod
     def refuse_form(error, description):
@@ -92,7 +88,7 @@ class AuthorizationView(OAuthLibMixin, FormView):
         twice = repeated(request.GET)
         if not {"client_id", "redirect_uri"} & set(twice):
             # Else nobody would know whom to tell.
-            request.META["QUERY_STRING"] = first_values(request.GET).urlencode()
+            request.META["QUERY_STRING"] = understood(request.GET).urlencode()
         metadata_documents.refresh(request.GET.get("client_id", ""), request.META["REMOTE_ADDR"])
         try:
             scopes, credentials = self.validate_authorization_request(request)
@@ -311,12 +307,14 @@ def check_csrf(request):
 
 def see_other(url):
     """303, after which a browser asks with GET (RFC 9110 §15.4.4)."""
-    return HttpResponse(status=303, headers={"Location": url, "Cache-Control": "no-store"})
+    return HttpResponse(status=303, headers={"Location": url})
 
 
-def first_values(query):
-    """Return `query` with each parameter once, but for those that may be repeated."""
+def understood(query):
+    """Return `query` as the toolkit is to read it: each parameter once, but for those that may be
+    repeated, and without `claims`, which is ignored (OpenID Connect Core §5.5)."""
     once = query.copy()
+    once.pop("claims", None)
     for name in repeated(query):
         once[name] = query.getlist(name)[0]
     return once

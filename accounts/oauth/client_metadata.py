@@ -76,6 +76,8 @@ def fill(application, metadata):
         read_uris(metadata, "post_logout_redirect_uris")
     )
     # Judged, and not kept.
+    if metadata.get("jwks") is not None and metadata.get("jwks_uri") is not None:
+        raise InvalidMetadataError("jwks and jwks_uri exclude each other.")
     link(metadata, "tos_uri")
     link(metadata, "logo_uri")
     strings(metadata, "contacts")

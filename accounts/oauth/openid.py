@@ -98,10 +98,7 @@ class LogoutView(views.RPInitiatedLogoutView):
             }
             named.pop("allow", None)
             return HttpResponseRedirect(f"{request.path}?{urlencode(named)}")
-        response = csrf_protect(super().dispatch)(request, *args, **kwargs)
-        response["Content-Security-Policy"] = "frame-ancestors 'none'"
-        response["Cache-Control"] = "no-store"
-        return response
+        return csrf_protect(super().dispatch)(request, *args, **kwargs)
 
     def validate_logout_request(self, id_token_hint, client_id, post_logout_redirect_uri):
         """Return `(application, user)`, each None where it is not known; raises OIDCError."""
