@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench schema requirements clean
+.PHONY: help run test conformance lint bench schema requirements clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -16,6 +16,9 @@ run: $(VENV)/.base ## Start Pawprint on http://127.0.0.1:8000 (HOST, PORT) with 
 test: $(VENV)/.test ## Run the whole test suite
 	$(BIN)/python -m pytest
 
+conformance: $(VENV)/.test ## Prove the OAuth server clause by clause, and write what /docs/conformance/ shows
+	WRITE_CONFORMANCE=1 $(BIN)/python -m pytest tests/conformance
+
 lint: $(VENV)/.test ## Check style, the direction of imports, settings, migrations and the schema
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -24,8 +27,9 @@ lint: $(VENV)/.test ## Check style, the direction of imports, settings, migratio
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
-bench: $(VENV)/.base ## Measure: how fast an import is
+bench: $(VENV)/.base ## Measure: how fast an import is, and a client-credentials token
 	$(BIN)/python benchmarks/import_pets.py
+	$(BIN)/python benchmarks/tokens.py
 
 schema: $(VENV)/.test ## Accept the API as it is now: write tests/schema.yml
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file tests/schema.yml

@@ -9,6 +9,7 @@ from api import errors
 from api.views import NothingHereView
 
 from . import views
+from .conformance import conformance
 
 # Staff sign in where everybody does, so that the same limits hold.
 admin.site.login = secure_admin_login(admin.site.login)
@@ -25,6 +26,7 @@ urlpatterns = [
         name="docs-oauth2-redirect",
     ),
     path("docs/problems/<slug:code>/", views.problem, name="problem"),
+    path("docs/conformance/", conformance, name="conformance"),
     path("", include("accounts.urls")),
     path("admin/", admin.site.urls),
     path("health/live", views.live),

@@ -547,6 +547,25 @@ def test_the_log_holds_no_token_even_at_its_most_talkative(tmp_path):
     assert secret not in log
 
 
+@pytest.mark.parametrize("path", ["/o/token/", "/o/revoke_token/", "/o/introspect/"])
+def test_a_query_that_is_no_query_is_ignored(app, path):
+    form = {"grant_type": "client_credentials", "token": "x"}
+    answer = Client().post(f"{path}?a=%zz&client_id=%ff", form)
+    assert error_of(answer) == (401, "invalid_client")
+
+
+def test_a_parameter_cannot_pass_for_what_the_server_knows(alice_in_browser, app):
+    """oauthlib makes an attribute of each parameter of a request."""
+    names = ("refresh_token_instance", "grant", "client", "user", "auth_time", "scopes", "uri")
+    odd = dict.fromkeys(names, "x")
+    tokens = exchange(app, get_code(alice_in_browser, app, "openid"), **odd)
+    assert tokens.status_code == 200, tokens.content
+    again = refresh(app, tokens.json()["refresh_token"], **odd)
+    assert again.status_code == 200, again.content
+    query = authorization_request(app, prompt="consent") | odd
+    assert "code" in redirected_with(consent(alice_in_browser, query))
+
+
 # --- Resources (RFC 8707) ----------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
 from django.urls import reverse
@@ -70,6 +70,7 @@ class AuthorizationView(OAuthLibMixin, FormView):
     form_class = ConsentForm
 
     def dispatch(self, request, *args, **kwargs):
+        self.here = request.get_full_path()  # before the toolkit's query is cut down
         forged = request.method == "POST" and check_csrf(request)
         if forged and not {"allow", "csrfmiddlewaretoken"} & request.POST.keys():
             # Not an answer but a request, which an app may POST (OpenID Connect Core §3.1.2.1).
@@ -86,9 +87,9 @@ class AuthorizationView(OAuthLibMixin, FormView):
 
     def get(self, request, *args, **kwargs):
         twice = repeated(request.GET)
-        if not {"client_id", "redirect_uri"} & set(twice):
-            # Else nobody would know whom to tell.
-            request.META["QUERY_STRING"] = understood(request.GET).urlencode()
+        if {"client_id", "redirect_uri"} & set(twice):  # nobody knows whom to tell
+            return self.refuse_form("invalid_request", f"{twice[0]} is there twice.")
+        request.META["QUERY_STRING"] = understood(request.GET).urlencode()
         metadata_documents.refresh(request.GET.get("client_id", ""), request.META["REMOTE_ADDR"])
         try:
             scopes, credentials = self.validate_authorization_request(request)
@@ -118,8 +119,9 @@ class AuthorizationView(OAuthLibMixin, FormView):
 
     def form_valid(self, form):
         """The person decided."""
+        self.request.META["QUERY_STRING"] = ""  # the form has it all
         if not self.request.user.is_authenticated:
-            return redirect_to_login(self.request.get_full_path(), settings.LOGIN_URL)
+            return redirect_to_login(self.here, settings.LOGIN_URL)
         asked = {name: form.cleaned_data.get(name) or "" for name in CARRIED}
         asked["resource"] = form.cleaned_data["resource"].split()
         application = Application.objects.filter(client_id=asked["client_id"]).first()
@@ -166,7 +168,7 @@ class AuthorizationView(OAuthLibMixin, FormView):
     def sign_in(self, prompt):
         if "none" in prompt:
             raise openid_errors.LoginRequired
-        return redirect_to_login(self.request.get_full_path(), settings.LOGIN_URL)
+        return redirect_to_login(self.here, settings.LOGIN_URL)
 
     def must_sign_in_again(self, prompt):
         """Return whether the sign-in is too old, or wanted anew; once is enough per request.
@@ -195,7 +197,7 @@ class AuthorizationView(OAuthLibMixin, FormView):
     def sign_in_again(self, prompt):
         if "none" in prompt:
             raise openid_errors.LoginRequired
-        query = urlencode({"next": self.request.get_full_path()})
+        query = urlencode({"next": self.here})
         return HttpResponseRedirect(f"{reverse('account_reauthenticate')}?{query}")
 
     def is_remembered(self, application, asked, prompt):
@@ -234,6 +236,7 @@ class AuthorizationView(OAuthLibMixin, FormView):
                     for scope in asked["scope"].split()
                 ],
                 "problem": problem,
+                "here": self.here,
                 "allow_value": TICKED,
             },
             status=400 if problem else 200,
@@ -311,12 +314,12 @@ def see_other(url):
 
 
 def understood(query):
-    """Return `query` as the toolkit is to read it: each parameter once, but for those that may be
-    repeated, and without `claims`, which is ignored (OpenID Connect Core §5.5)."""
-    once = query.copy()
-    once.pop("claims", None)
-    for name in repeated(query):
-        once[name] = query.getlist(name)[0]
+    """Return what the toolkit is to read of `query`: each parameter once, and none that it would
+    make an attribute of and we decide about."""
+    once = QueryDict(mutable=True)
+    for name in CARRIED:
+        if name in query:
+            once[name] = query.getlist(name)[0]
     return once
 
 

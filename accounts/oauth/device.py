@@ -15,7 +15,7 @@ from ..models import Application, Consent, DeviceGrant
 from ..throttling import Budget
 from . import metadata_documents
 from .authorize import REQUIRED_SCOPES, TICKED
-from .requests import challenged, presented_client, token_error
+from .requests import challenged, keep, presented_client, token_error
 from .scopes import ApplicationScopes
 from .validator import problem_with_resources
 
@@ -33,8 +33,8 @@ class DeviceAuthorizationView(views.DeviceAuthorizationView):
             return token_error("invalid_request", "Send application/x-www-form-urlencoded.")
         # oauthlib compares the whole header; a charset makes it no other type (RFC 9110 §8.3.1).
         request.META["CONTENT_TYPE"] = request.content_type
+        keep(request, ("client_id", "client_secret", "scope", "resource"))
         client_id = presented_client(request)
-        request.POST = request.POST.copy()
         # §3.1: a client that authenticates need not name itself; the toolkit wants it named.
         request.POST["client_id"] = client_id
         metadata_documents.refresh(client_id, request.META["REMOTE_ADDR"])

@@ -12,7 +12,7 @@ from oauth2_provider.models import refresh_token_expire_timedelta
 from oauth2_provider.views.mixins import OAuthLibMixin
 
 from ..models import AccessToken, Application, RefreshToken
-from .requests import presented_client, token_error
+from .requests import keep, presented_client, token_error
 
 
 @method_decorator(csrf_exempt, name="dispatch")
@@ -22,6 +22,7 @@ class IntrospectTokenView(OAuthLibMixin, View):
     http_method_names = ["post", "options"]
 
     def post(self, request, *args, **kwargs):
+        keep(request, ("token", "token_type_hint", "client_id", "client_secret"))
         clients = Application.objects.filter(client_type=Application.CLIENT_CONFIDENTIAL)
         client = clients.filter(client_id=presented_client(request)).first()
         if client is None or not self.authenticate_client(request):

@@ -57,6 +57,18 @@ def well_formed(view, refuse=None):
     return wrapped
 
 
+def keep(request, names):
+    """Leave of the form of `request` what `names` says, and nothing of the query.
+
+    What is not known is ignored (RFC 6749 §3.2), and oauthlib would make an attribute of it.
+    """
+    form = request.POST.copy()
+    for name in set(form) - set(names):
+        del form[name]
+    request.POST = form
+    request.META["QUERY_STRING"] = ""
+
+
 def leave_out_the_empty(request):
     """Drop the parameters without a value from the query and the form of `request`."""
     for name in ("GET", "POST"):
@@ -67,8 +79,6 @@ def leave_out_the_empty(request):
             for key in empty:
                 del query[key]
             setattr(request, name, query)
-            if name == "GET":  # the toolkit reads it from here
-                request.META["QUERY_STRING"] = query.urlencode()
 
 
 def repeated(query):

@@ -10,8 +10,14 @@ from django.utils import timezone
 from oauth2_provider import views
 
 from ..models import AccessToken, Application, DeviceGrant, RefreshToken
-from .requests import challenged, presented_client, token_error
+from .requests import challenged, keep, presented_client, token_error
 
+CLIENT = ("client_id", "client_secret")
+PARAMETERS = (
+    *("grant_type", "scope", "resource", "device_code", "refresh_token"),
+    *("code", "redirect_uri", "code_verifier"),
+    *CLIENT,
+)
 SUPPORTED = {*Application.RFC_GRANT_TYPES.values(), "refresh_token"}
 # How much slower a device must become that asked too soon (RFC 8628 §3.5).
 SLOW_DOWN = 5
@@ -21,6 +27,7 @@ class TokenView(views.TokenView):
     """A code, a refresh token, a device code or an app's own secret becomes an access token."""
 
     def post(self, request, *args, **kwargs):
+        keep(request, PARAMETERS)
         grant_type = request.POST.get("grant_type")
         if not grant_type:
             return token_error("invalid_request", "grant_type is missing.")
@@ -84,6 +91,7 @@ class RevokeTokenView(views.RevokeTokenView):
     """Revocation (RFC 7009): a token goes with its pair, and what is unknown is no error."""
 
     def post(self, request, *args, **kwargs):
+        keep(request, ("token", "token_type_hint", *CLIENT))
         with transaction.atomic():
             response = challenged(super().post(request, *args, **kwargs))
         if response.status_code == 200 and is_anothers(request.POST["token"]):
