@@ -1,6 +1,7 @@
 """The form an app is registered and changed with."""
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import transaction
@@ -11,12 +12,16 @@ from .models import Application, ApplicationLogo
 from .presets import GRANT_TYPES
 from .uris import problem_with_origin, problem_with_redirect
 
-# The body of a request has a limit too: the rest of the form has to fit in beside the picture.
-MAXIMUM_LOGO = 900_000
 TEXT_FIELDS = ("name", "homepage_url", "policy_url")
 URI_FIELDS = ("redirect_uris", "post_logout_redirect_uris", "allowed_origins")
 WORD_FIELDS = ("scope", "default_scope", "extra_grant_types")
 LONGEST_NAME, MOST_URIS = 100, 20
+
+
+def maximum_logo():
+    """Return how many bytes a logo may have, in whole kB: the rest of the form has to fit beside
+    it into a body of DATA_UPLOAD_MAX_MEMORY_SIZE."""
+    return settings.DATA_UPLOAD_MAX_MEMORY_SIZE * 9 // 10_000 * 1000
 
 
 class UriListField(forms.CharField):
@@ -63,12 +68,23 @@ class LogoField(forms.FileField):
 
     widget = forms.FileInput
 
+    def __init__(self, **options):
+        super().__init__(
+            help_text=f"PNG, JPEG, WebP or GIF, {maximum_logo() // 1000} kB at most. It is shown "
+            "small and square.",
+            **options,
+        )
+        self.widget.attrs |= {
+            "accept": ".png,.jpg,.jpeg,.webp,.gif",
+            "data-maximum-bytes": maximum_logo(),
+        }
+
     def clean(self, data, initial=None):
         file = super().clean(data, initial)
         if not file:
             return None
-        if file.size > MAXIMUM_LOGO:
-            raise ValidationError(f"The logo is larger than {MAXIMUM_LOGO // 1000} kB.")
+        if file.size > maximum_logo():
+            raise ValidationError(f"The logo is larger than {maximum_logo() // 1000} kB.")
         return logos.draw(file.read())
 
 
@@ -88,14 +104,7 @@ class AppForm(forms.Form):
     policy_url = LinkField(
         label="Privacy policy", help_text="Where people read what becomes of their data."
     )
-    logo = LogoField(
-        required=False,
-        widget=forms.FileInput(
-            {"accept": ".png,.jpg,.jpeg,.webp,.gif", "data-maximum-bytes": MAXIMUM_LOGO}
-        ),
-        help_text=f"PNG, JPEG, WebP or GIF, {MAXIMUM_LOGO // 1000} kB at most. It is shown small "
-        "and square.",
-    )
+    logo = LogoField(required=False)
     remove_logo = forms.BooleanField(label="Remove the logo", required=False)
     redirect_uris = UriListField(label="Redirect URIs", problem_with=None)
     post_logout_redirect_uris = UriListField(
@@ -117,10 +126,7 @@ class AppForm(forms.Form):
     )
     default_scope = forms.MultipleChoiceField(widget=forms.CheckboxSelectMultiple, required=False)
     extra_grant_types = forms.MultipleChoiceField(
-        label="It also uses",
-        widget=forms.CheckboxSelectMultiple,
-        required=False,
-        choices=list(GRANT_TYPES.items()),
+        label="It also uses", widget=forms.CheckboxSelectMultiple, required=False
     )
 
     def __init__(self, preset, user, application=None, **options):
@@ -133,6 +139,8 @@ class AppForm(forms.Form):
             default_scope=" ".join(get_scopes_backend().get_default_scopes()),
         )
         super().__init__(initial=self.told_by_the_application(), **options)
+        if preset.acts_for_itself:
+            self.fields["name"].help_text = ""
         self.fields["redirect_uris"].help_text = preset.redirect_help
         self.fields["redirect_uris"].widget.attrs["placeholder"] = preset.redirect_example
         for name in ("redirect_uris", "post_logout_redirect_uris"):
@@ -141,7 +149,7 @@ class AppForm(forms.Form):
         scopes = get_scopes_backend().get_all_scopes()
         for name in ("scope", "default_scope"):
             self.fields[name].choices = [
-                (scope, sentence)
+                (scope, preset.sentence_of(scope, sentence))
                 for scope, sentence in scopes.items()
                 if preset.offers_scope(scope) or scope in self.initial[name]
             ]
@@ -167,8 +175,9 @@ class AppForm(forms.Form):
     def told_by_the_application(self):
         application = self.application
         words = {name: getattr(application, name).split() for name in WORD_FIELDS}
-        scopes = list(get_scopes_backend().get_all_scopes())
-        words["scope"] = words["scope"] or scopes  # none named means any
+        if not words["scope"]:  # none named means any
+            every = get_scopes_backend().get_all_scopes()
+            words["scope"] = [name for name in every if self.preset.offers_scope(name)]
         lines = {name: "\n".join(getattr(application, name).split()) for name in URI_FIELDS}
         return {name: getattr(application, name) for name in TEXT_FIELDS} | words | lines
 
@@ -187,15 +196,17 @@ class AppForm(forms.Form):
 
     def clean_name(self):
         name = names.clean(self.cleaned_data["name"], self.application)
-        if not name:
-            raise ValidationError("The name needs something that people can see.")
+        if not name:  # which is refused here alone: apps that register themselves may have none
+            raise ValidationError("The name needs a letter or a digit.")
         return name
 
     def clean_default_scope(self):
         defaults = self.cleaned_data["default_scope"]
         extra = [scope for scope in defaults if scope not in self.cleaned_data.get("scope", ())]
         if extra and "scope" in self.cleaned_data:
-            raise ValidationError(f"It may not ask for this at all: {', '.join(extra)}.")
+            raise ValidationError(
+                f"Tick “May ask” for {', '.join(extra)} too, or untick “By default”."
+            )
         return defaults
 
     def clean(self):
@@ -223,12 +234,17 @@ class AppForm(forms.Form):
         application, logo = self.application, self.cleaned_data.get("logo")
         drop_logo = self.cleaned_data.get("remove_logo") and not logo
         seen = {"name", "homepage_url", "logo", "remove_logo"}
+        # Only what the form decides: staff and the publisher may decide the rest meanwhile.
+        decided = {*TEXT_FIELDS, *URI_FIELDS, *WORD_FIELDS, "updated"}
         if seen & set(self.changed_data):
             application.is_verified = False
+            decided.add("is_verified")
         with transaction.atomic():
             if application.pk is None:
                 application.client_id = client_id
-            application.save()
+                application.save()
+            else:
+                application.save(update_fields=decided)
             if logo:
                 ApplicationLogo.objects.update_or_create(
                     application=application, defaults={"png": logo}

@@ -1,10 +1,10 @@
 """Who is calling: people and organisations, their API keys, and the apps they let in.
 
 All six of django-oauth-toolkit's models are ours from the first migration, because swapping one
-later means rewriting its tables: Application has fields of our own already, the others are as
-the toolkit has them.
+later means rewriting its tables; most have fields of our own.
 """
 
+import contextlib
 import ipaddress
 import re
 import uuid
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Length, Lower
 from django.db.models.lookups import Exact
 from django.utils import timezone
@@ -60,6 +60,17 @@ class User(AbstractUser):
 
     def get_short_name(self):
         return self.get_full_name()
+
+    def delete(self, *args, **kwargs):
+        """Delete the person with all that is theirs, also while apps refresh their tokens."""
+
+        def delete():
+            # Nobody who is switched off gets a new token: the chains of tokens come to an end.
+            User.objects.filter(pk=self.pk).update(is_active=False)
+            end_all(user=self)
+            return super(User, self).delete(*args, **kwargs)
+
+        return until_it_holds(delete)
 
 
 class ApiKeyManager(models.Manager):
@@ -256,6 +267,10 @@ class Application(AbstractApplication):
     old_client_secret = models.CharField(max_length=255, blank=True, editable=False)
     old_secret_created_at = models.DateTimeField(null=True, editable=False)
     old_secret_used_at = models.DateTimeField(null=True, editable=False)
+    SECRET_FIELDS = (
+        *("client_secret", "secret_created_at", "secret_used_at"),
+        *("old_client_secret", "old_secret_created_at", "old_secret_used_at"),
+    )
     registration_token = DigestField(
         max_length=64,
         null=True,
@@ -305,42 +320,51 @@ class Application(AbstractApplication):
         private = sorted(scheme for scheme in own if is_private_use(scheme))
         return super().get_allowed_schemes() + (private if not self.is_confidential else [])
 
-    def rotate_secret(self):
-        """Give the app a new secret and return it; the one it had works on until it is dropped.
+    @transaction.atomic
+    def rotate_secret(self, keep_old=True):
+        """Give the app a new secret and return it; the one it had works on until it is dropped,
+        or not at all where it was never told to anybody (`keep_old` false).
 
         Raises ValidationError where there are two already, or none to rotate.
         """
         if not self.is_confidential:
             raise ValidationError("A public app has no secret: it could not keep one.")
+        # Locked and read anew: of two that do this at once, none overwrites the other's.
+        locked = Application.objects.select_for_update()
+        self.refresh_from_db(fields=self.SECRET_FIELDS, from_queryset=locked)
         if self.old_client_secret:
             raise ValidationError("There are two secrets already; remove the older one first.")
-        self.old_client_secret = self.client_secret
-        self.old_secret_created_at = self.secret_created_at
-        self.old_secret_used_at = self.secret_used_at
+        if keep_old:
+            self.old_client_secret = self.client_secret
+            self.old_secret_created_at = self.secret_created_at
+            self.old_secret_used_at = self.secret_used_at
         secret = self.client_secret = keys.generate_client_secret()
         self.secret_created_at, self.secret_used_at = timezone.now(), None
-        self.save()
+        self.save(update_fields=[*self.SECRET_FIELDS, "updated"])
         return secret
 
     def drop_old_secret(self):
         """End the older of two secrets now."""
         self.old_client_secret = ""
         self.old_secret_created_at = self.old_secret_used_at = None
-        self.save()
+        old = ["old_client_secret", "old_secret_created_at", "old_secret_used_at"]
+        self.save(update_fields=[*old, "updated"])
 
     def revoke_all(self, user=None):
         """Take everything the app holds of `user`, or of everybody: tokens, codes, consents."""
-        theirs = {"application": self} | ({"user": user} if user else {})
-        devices = {"client_id": self.client_id} | ({"user": user} if user else {})
+        whose = {"user": user} if user else {}
         with transaction.atomic():
-            for model in (RefreshToken, AccessToken, IDToken, Grant, Consent):
-                model.objects.filter(**theirs).delete()
-            DeviceGrant.objects.filter(**devices).delete()
+            DeviceGrant.objects.filter(client_id=self.client_id, **whose).delete()
+            end_all(application=self, **whose)
 
     def delete(self, *args, **kwargs):
-        # Device codes name their app, they have no foreign key to it.
-        DeviceGrant.objects.filter(client_id=self.client_id).delete()
-        return super().delete(*args, **kwargs)
+        """Delete the app with all it holds, also while it refreshes its tokens."""
+
+        def delete():
+            self.revoke_all()
+            return super(Application, self).delete(*args, **kwargs)
+
+        return until_it_holds(delete)
 
     def clean(self):
         problems = {}
@@ -393,6 +417,35 @@ class Application(AbstractApplication):
             if not is_private_use(parts.scheme):  # RFC 8252 §7.1; javascript: is none
                 return "its scheme must be named after a domain, such as com.example.app."
         return None
+
+
+def end_all(**theirs):
+    """Delete the consents, codes and tokens of an app, of a person, or of both.
+
+    Also those that are being made at this moment: a code that is exchanged and a refresh token that
+    is rotated are locked by whoever does it, so deleting them waits; what they became is deleted
+    after them.
+    """
+    Consent.objects.filter(**theirs).delete()
+    Grant.objects.filter(**theirs).delete()
+    tokens = RefreshToken.objects.filter(**theirs)
+    while tokens.exists():
+        list(tokens.select_for_update(of=("self",)).values_list("pk"))
+        tokens.delete()
+    for model in (AccessToken, IDToken):
+        model.objects.filter(**theirs).delete()
+
+
+def until_it_holds(delete):
+    """Run `delete` in a transaction, again where a token was made meanwhile; return its result.
+
+    A token that an app gets for itself is announced by nothing that could be waited for.
+    """
+    for _ in range(5):
+        with contextlib.suppress(IntegrityError), transaction.atomic():
+            return delete()
+    with transaction.atomic():
+        return delete()
 
 
 def is_registered(uri, registered):

@@ -8,9 +8,14 @@ from .models import Application
 
 # Letters that look like Latin ones, and the digits and marks that do.
 LOOKALIKES = str.maketrans(
-    "аеорсухіїјѕһԁԝѡոвкмнтαεορντυχικω01l|ı",
-    "aeopcyxiijshdwwnbkmhtaeopvtuxikwoiiii",
+    "аеорсухіїјѕһԁԝѡոвкмнтпαεορντυχικωηɑɩɯ01l|ı!†",
+    "aeopcyxiijshdwwnbkmhtnaeopvtuxikwnaiwoiiiiit",
 )
+# Letters by their category, and nothing to see.
+BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
+SMALL_CAPITAL = "LATIN LETTER SMALL CAPITAL "
+# Whose letters stand in for each other's.
+SCRIPTS = {"ARMENIAN", "CHEROKEE", "COPTIC", "CYRILLIC", "GREEK", "LATIN", "LISU"}
 
 
 def clean(name, application):
@@ -30,6 +35,8 @@ def clean(name, application):
     verified = Application.objects.filter(is_verified=True).exclude(pk=application.pk)
     if bones in map(skeleton, verified.values_list("name", flat=True)):
         raise ValidationError("A verified app has this name.")
+    if len(scripts_of(name)) > 1:
+        raise ValidationError("The name mixes letters of several alphabets.")
     return name
 
 
@@ -39,12 +46,26 @@ def without_hidden(name):
     return "".join(
         " " if category in {"Cc", "Zl", "Zp"} else char
         for char, category in categories
-        if category not in {"Cf", "Co", "Cs"}
+        if category not in {"Cf", "Co", "Cs"} and char not in BLANKS
     )
+
+
+def scripts_of(name):
+    """Return which of the alphabets that can be mistaken for each other the letters are of."""
+    letters = (char for char in name if char.isalpha())
+    return {unicodedata.name(char, "").partition(" ")[0] for char in letters} & SCRIPTS
 
 
 def skeleton(name):
     """Return what is left of a name when case, spaces and letters that look alike do not count."""
-    plain = unicodedata.normalize("NFKD", name).casefold().translate(LOOKALIKES)
+    plain = "".join(map(large, unicodedata.normalize("NFKD", name))).casefold()
+    plain = plain.translate(LOOKALIKES)
     bones = "".join(char for char in plain if char.isalnum())
     return bones.replace("vv", "w").replace("rn", "m")
+
+
+def large(char):
+    """Return the letter that a small capital is one of."""
+    name = unicodedata.name(char, "")
+    rest = name.removeprefix(SMALL_CAPITAL)
+    return rest if rest != name and len(rest) == 1 else char

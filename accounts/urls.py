@@ -1,6 +1,6 @@
 """OAuth 2 and OpenID Connect under /o/, their metadata at the root, and the pages of an account."""
 
-from django.urls import include, path, re_path
+from django.urls import include, path, re_path, register_converter
 from django.views.decorators.cache import never_cache
 from oauth2_provider import views as toolkit
 
@@ -15,6 +15,20 @@ from .oauth import (
     requests,
     token,
 )
+
+
+class PrintableConverter:
+    """A client_id in a path (RFC 6749 §A.1), which may be the address of a document."""
+
+    regex = "[!-~]+"
+
+    def to_python(self, value):
+        return value
+
+    to_url = to_python
+
+
+register_converter(PrintableConverter, "printable")
 
 
 def endpoint(route, view, name):
@@ -38,10 +52,12 @@ oauth_urlpatterns = [
     endpoint("o/device-authorization/", device.DeviceAuthorizationView, "device-authorization"),
     page("o/device/", device.UserCodeView, "device"),
     page(
-        "o/device-confirm/<path:client_id>/<slug:user_code>", device.ConfirmView, "device-confirm"
+        "o/device-confirm/<printable:client_id>/<slug:user_code>",
+        device.ConfirmView,
+        "device-confirm",
     ),
     page(
-        "o/device-grant-status/<path:client_id>/<slug:user_code>",
+        "o/device-grant-status/<printable:client_id>/<slug:user_code>",
         toolkit.DeviceGrantStatusView,
         "device-grant-status",
     ),

@@ -10,18 +10,16 @@ from django.contrib.auth.decorators import login_required
 from django.db import IntegrityError, transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from oauth2_provider.generators import generate_client_id
 
-from . import keys
 from .connections import connections_of, last_used, people_of
 from .first_steps import first_steps
 from .forms import AppForm
-from .models import Application
+from .models import Application, ApplicationLogo, User
 from .presets import ALL, PRESETS, preset_of
 
 MAXIMUM_APPS = 50
@@ -74,8 +72,8 @@ def app_new(request):
     Each form that is shown carries the client_id its app will have: sent twice, also at once, it
     makes one app.
     """
-    if Application.objects.filter(user=request.user).count() >= MAXIMUM_APPS:
-        return render(request, "accounts/app_no_room.html", {"maximum": MAXIMUM_APPS}, status=403)
+    if has_no_room(request.user):
+        return no_room(request)
     preset = PRESETS.get(request.GET.get("preset", ""))
     if preset is None:
         return render(request, "accounts/app_presets.html", {"presets": ALL})
@@ -91,6 +89,10 @@ def app_new(request):
         elif form.is_valid():
             try:
                 with transaction.atomic():
+                    # Locked: of many forms sent at once, each counts those before it.
+                    User.objects.select_for_update().get(pk=request.user.pk)
+                    if has_no_room(request.user):
+                        return no_room(request)
                     made = form.save(client_id=client_id)
             except IntegrityError:  # the other half of a double click was faster
                 return shown(own_app(request, client_id))
@@ -100,6 +102,14 @@ def app_new(request):
             return shown(made)
     context = {"form": form, "preset": preset, "form_id": open_form(request)}
     return render(request, "accounts/app_form.html", context)
+
+
+def has_no_room(user):
+    return Application.objects.filter(user=user).count() >= MAXIMUM_APPS
+
+
+def no_room(request):
+    return render(request, "accounts/app_no_room.html", {"maximum": MAXIMUM_APPS}, status=403)
 
 
 def open_form(request):
@@ -171,9 +181,7 @@ def app_secret(request, application):
     if due.get("app") == application.pk:
         del request.session[SECRET_DUE]
         if due["is_first"]:
-            secret = application.client_secret = keys.generate_client_secret()
-            application.secret_created_at = timezone.now()
-            application.save()
+            secret = application.rotate_secret(keep_old=False)
         elif application.old_client_secret:
             messages.error(request, "There are two secrets already; remove the older one first.")
             return redirect("app", application.pk)
@@ -190,8 +198,8 @@ def app_secret(request, application):
         application,
         title="Make a new secret?",
         sentences=[
-            "It is shown once. The one there is now works on beside it, so that you can change "
-            "over without a break; then remove the older one.",
+            "It is shown once. The current one keeps working, so that your app changes over "
+            "without a break; remove it afterwards.",
         ],
         button="Make a new secret",
     )
@@ -225,22 +233,29 @@ def app_revoke(request, application):
         application.revoke_all()
         messages.success(request, f"{application.name} holds no tokens any more.")
         return redirect("app", application.pk)
-    people = people_of([application]).get(application.pk, 0)
+    if preset_of(application).acts_for_itself:
+        sentences = [
+            "The tokens it got end at once.",
+            "The app itself stays, with its secrets: it can get new ones.",
+        ]
+    else:
+        sentences = [
+            f"{people_affected(application)} Whatever it holds of them ends at once, and so do "
+            "the tokens it got for itself.",
+            "The app itself stays, with its secrets: it can ask people again.",
+        ]
     return confirm(
         request,
         application,
         title="Revoke all tokens of this app?",
-        sentences=[
-            f"{people_affected(people)} Whatever it holds of them ends at once, and so do the "
-            "tokens it got for itself.",
-            "The app itself stays, with its secrets: it can ask people again.",
-        ],
+        sentences=sentences,
         button="Revoke all tokens",
         is_dangerous=True,
     )
 
 
-def people_affected(people):
+def people_affected(application):
+    people = people_of([application]).get(application.pk, 0)
     if people == 0:
         return "Nobody lets it in at present."
     return "1 person lets it in." if people == 1 else f"{people:,} people let it in."
@@ -255,16 +270,16 @@ def app_delete(request, application):
         application.delete()
         messages.success(request, f"{application.name} is deleted.")
         return redirect("apps")
-    people = people_of([application]).get(application.pk, 0)
+    what_goes = "Its client_id, secrets, logo and all tokens go"
+    if preset_of(application).acts_for_itself:
+        what_goes += "."
+    else:
+        what_goes = f"{people_affected(application)} {what_goes}; what they agreed to is forgotten."
     return confirm(
         request,
         application,
         title="Delete this app?",
-        sentences=[
-            f"{people_affected(people)} Its client_id, secrets, logo and all tokens go; what "
-            "people agreed to is forgotten.",
-            "There is no way back. To pause it, switch it off instead.",
-        ],
+        sentences=[what_goes, "There is no way back. To pause it, switch it off instead."],
         button="Delete it for good",
         is_dangerous=True,
     )
@@ -279,11 +294,11 @@ def confirm(request, application, template="accounts/app_confirm.html", **contex
 def app_switch(request, application):
     """Switch the app off, or on again unless it was staff who switched it off."""
     on = request.POST.get("active") == "on"
-    if on and application.is_suspended:
+    # One statement: staff may switch it off at this very moment.
+    changeable = Application.objects.filter(pk=application.pk, is_suspended=False)
+    if not changeable.update(is_active=on):
         messages.error(request, "Staff switched it off; ask them to switch it on again.")
     else:
-        application.is_active = on
-        application.save(update_fields=["is_active", "updated"])
         state = "on again" if on else "off: neither it nor its tokens work"
         messages.success(request, f"{application.name} is switched {state}.")
     return redirect("app", application.pk)
@@ -292,20 +307,12 @@ def app_switch(request, application):
 @require_GET
 def app_logo(request, pk):
     """The logo of an app as a PNG, for anybody: the consent page shows it."""
-    application = get_object_or_404(Application.objects.select_related("logo"), pk=pk)
-    logo = getattr(application, "logo", None)
-    if logo is None:
-        raise Http404
-    png = bytes(logo.png)
+    png = bytes(get_object_or_404(ApplicationLogo, pk=pk).png)
     etag = quote_etag(hashlib.sha256(png).hexdigest()[:32])
     response = HttpResponse(
         png,
         content_type="image/png",
-        headers={
-            "ETag": etag,
-            "Cache-Control": "public, max-age=300",
-            "X-Content-Type-Options": "nosniff",
-        },
+        headers={"ETag": etag, "Cache-Control": "public, max-age=300"},
     )
     return get_conditional_response(request, etag=etag, response=response)
 

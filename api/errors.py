@@ -7,7 +7,7 @@ import structlog
 from django.conf import settings
 from django.core import exceptions as core
 from django.core.signals import got_request_exception
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -39,6 +39,13 @@ PROBLEMS = {
     "unsupported_media_type": "The media type is not supported",
     "user_required": "An app cannot do this without a user",
 }
+
+
+# Where clients are answered in RFC 6749's shape (§5.2); the other paths under /o/ are pages.
+OAUTH_ENDPOINTS = (
+    *("/o/token/", "/o/revoke_token/", "/o/introspect/", "/o/userinfo/", "/o/register/"),
+    "/o/device-authorization/",
+)
 
 
 class Problem(dict):
@@ -190,6 +197,9 @@ def handler(status, code, detail):
     def handle(request, exception=None):
         if request.path.startswith("/api/"):
             return problem_response(request, status, code, detail)
+        if request.path.startswith(OAUTH_ENDPOINTS) and status in {400, 411, 413, 500}:
+            error = "server_error" if status == 500 else "invalid_request"
+            return JsonResponse({"error": error, "error_description": str(detail)}, status=status)
         context = {
             "status": status,
             "title": http.HTTPStatus(status).phrase,

@@ -1,7 +1,6 @@
 """What must be settled about an API request before a view sees it."""
 
 from django.conf import settings
-from django.http import JsonResponse
 from django.utils.cache import patch_vary_headers
 
 from . import errors
@@ -35,14 +34,8 @@ class ApiMiddleware:
         except ValueError:
             length = 0
         if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            return self.refusal(request, 413, "too_large", errors.RequestTooLarge().detail)
+            return errors.handler(413, "too_large", errors.RequestTooLarge().detail)(request)
         if "chunked" in request.headers.get("Transfer-Encoding", "").lower() and not length:
             detail = "Send Content-Length; chunks are not read."
-            return self.refusal(request, 411, "length_required", detail)
+            return errors.handler(411, "length_required", detail)(request)
         return None
-
-    def refusal(self, request, status, code, detail):
-        if request.path_info.startswith("/o/"):  # RFC 6749 §5.2
-            body = {"error": "invalid_request", "error_description": str(detail)}
-            return JsonResponse(body, status=status)
-        return errors.handler(status, code, detail)(request)

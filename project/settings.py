@@ -308,7 +308,6 @@ OAUTH2_PROVIDER = {
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
     # Tokens are stored as digests only, so a rotated one cannot be handed out again.
     "REFRESH_TOKEN_GRACE_PERIOD_SECONDS": 0,
-    "REQUEST_APPROVAL_PROMPT": "force",
     # http is for loopback alone (RFC 8252 §7.3): Application.clean() refuses it elsewhere.
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https", "http"],
     "ALLOWED_SCHEMES": ["https", "http"],

@@ -8,16 +8,19 @@ import base64
 import hashlib
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
 import requests
 from django.conf import settings
 from django.db import connection
+from django.http import Http404
 from django.test import Client
 
 from accounts import keys
 from accounts.models import AccessToken, Application, DeviceGrant, Grant, RefreshToken
+from accounts.oauth.device import ConfirmView
 from accounts.oauth.validator import OAuth2Validator
 
 from .conftest import bearer, make_token
@@ -291,6 +294,28 @@ def test_asking_for_less_does_not_narrow_the_refresh_token(alice_in_browser, app
     assert error_of(more) == (400, "invalid_scope")
 
 
+def test_what_an_app_may_no_longer_ask_for_is_not_refreshed(alice_in_browser, app):
+    tokens = exchange(app, get_code(alice_in_browser, app, "pets:read pets:write")).json()
+    code = get_code(alice_in_browser, app, "pets:read pets:write")
+    app.scope = "pets:read"
+    app.save()
+    assert refresh(app, tokens["refresh_token"]).json()["scope"] == "pets:read"
+    newer = exchange(app, code).json()
+    assert newer["scope"] == "pets:read"
+    app.authorization_grant_type = Application.GRANT_CLIENT_CREDENTIALS
+    app.save()
+    answer = refresh(app, newer["refresh_token"])
+    assert error_of(answer) == (400, "unauthorized_client")
+
+
+def test_an_encrypted_id_token_hint_is_no_hint(alice_in_browser, app):
+    header = base64.urlsafe_b64encode(b'{"alg":"RSA-OAEP","enc":"A256GCM"}').decode().rstrip("=")
+    hint = ".".join([header, "AA", "AA", "AA", "AA"])
+    query = authorization_request(app, "openid", id_token_hint=hint)
+    assert redirected_with(alice_in_browser.get(AUTHORIZE, query))["error"] == "login_required"
+    assert alice_in_browser.get("/o/logout/", {"id_token_hint": hint}).status_code == 400
+
+
 def race(send, tokens=20):
     with ThreadPoolExecutor(tokens) as pool:
         return list(pool.map(lambda _: send(), range(tokens)))
@@ -411,6 +436,42 @@ def test_a_stolen_device_code_is_nothing_to_another_app(alice_in_browser, televi
     Client.post(alice_in_browser, page["Location"], {"action": "accept"})
     assert error_of(poll(thief, codes)) == (400, "invalid_grant")
     assert poll(television, codes).status_code == 200
+
+
+def test_nobody_decides_for_somebody_who_only_typed_the_code(alice_in_browser, bob, television):
+    """The attacker has the page open, and answers it once the victim has typed the same code."""
+    codes = start(television)
+    attacker = Client()
+    attacker.force_login(bob, backend="django.contrib.auth.backends.ModelBackend")
+    page = attacker.post("/o/device/", {"user_code": codes["user_code"]})["Location"]
+    grant = DeviceGrant.objects.get()  # what the attacker's request has read by now
+    victim = Client.post(alice_in_browser, "/o/device/", {"user_code": codes["user_code"]})
+    assert victim.status_code == 302
+    assert attacker.post(page, {"action": "accept"}).status_code == 404
+    view = ConfirmView(request=SimpleNamespace(user=bob))
+    with pytest.raises(Http404):
+        view.decide(grant, status=DeviceGrant.AUTHORIZED)
+    assert error_of(poll(television, codes)) == (400, "authorization_pending")
+
+
+def test_of_two_decisions_the_first_holds(alice_in_browser, television):
+    codes = start(television)
+    page = Client.post(alice_in_browser, "/o/device/", {"user_code": codes["user_code"]})
+    Client.post(alice_in_browser, page["Location"], {"action": "deny"})
+    again = Client.post(alice_in_browser, page["Location"], {"action": "accept"})
+    assert again.status_code == 404
+    assert error_of(poll(television, codes)) == (400, "access_denied")
+
+
+def test_an_app_that_is_gone_is_not_found(alice_in_browser, television):
+    codes = start(television)
+    page = Client.post(alice_in_browser, "/o/device/", {"user_code": codes["user_code"]})
+    Application.objects.filter(pk=television.pk).delete()
+    for answer in (
+        alice_in_browser.get(page["Location"]),
+        Client.post(alice_in_browser, page["Location"], {"action": "accept"}),
+    ):
+        assert answer.status_code == 404
 
 
 def test_user_codes_cannot_be_tried_one_after_another(alice_in_browser, television):
@@ -552,6 +613,49 @@ def test_a_query_that_is_no_query_is_ignored(app, path):
     form = {"grant_type": "client_credentials", "token": "x"}
     answer = Client().post(f"{path}?a=%zz&client_id=%ff", form)
     assert error_of(answer) == (401, "invalid_client")
+
+
+@pytest.mark.parametrize("path", ["/o/token/", "/o/revoke_token/", "/o/introspect/"])
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ("&".join(f"a{n}=1" for n in range(2000)), FORM),
+        ("no boundary", "multipart/form-data"),
+        ("--b\r\nbroken", "multipart/form-data; boundary=b"),
+        (b"grant_type=\xff\xfe", FORM),
+        ("{", "application/json"),
+    ],
+    ids=["2000 fields", "no boundary", "broken multipart", "no UTF-8", "JSON"],
+)
+def test_a_body_that_cannot_be_read_is_answered_in_rfc_6749s_shape(db, path, body, content_type):
+    answer = Client().post(path, body, content_type)
+    assert answer.status_code in {400, 401}
+    assert answer.json()["error"] in {"invalid_request", "invalid_client", "unsupported_grant_type"}
+
+
+def test_a_nonce_that_no_row_can_hold_is_refused(alice_in_browser, app):
+    query = authorization_request(app, "openid", nonce="x" * 256)
+    assert redirected_with(alice_in_browser.get(AUTHORIZE, query))["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    "path", ["/o/device-confirm/a%00b/ABCD-EFGH", "/o/device-grant-status/a%00b/ABCD-EFGH"]
+)
+def test_a_nul_byte_in_a_path_is_an_error_and_not_a_crash(alice_in_browser, path):
+    assert alice_in_browser.get(path).status_code == 404
+
+
+def test_basic_credentials_are_base64_and_nothing_else(machine):
+    machine.client_secret = SECRET
+    machine.save()
+    pair = base64.b64encode(f"{machine.client_id}:{SECRET}".encode()).decode()
+    for value, status in ((pair, 200), (f" {pair} ", 200), (f"{pair[:8]}!*{pair[8:]}", 401)):
+        answer = Client().post(
+            "/o/token/",
+            {"grant_type": "client_credentials"},
+            headers={"Authorization": f"Basic {value}"},
+        )
+        assert answer.status_code == status
 
 
 def test_a_parameter_cannot_pass_for_what_the_server_knows(alice_in_browser, app):

@@ -152,7 +152,7 @@ def test_a_page_elsewhere_cannot_sign_anybody_out_by_a_form(alice, app):
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
     answer = browser.post(LOGOUT, {"client_id": app.client_id, "allow": "yes", "state": "s"})
-    assert answer.status_code == 302
+    assert answer.status_code == 303
     there = urlsplit(answer["Location"])
     assert there.path == LOGOUT
     assert parse_qs(there.query) == {"client_id": [app.client_id], "state": ["s"]}
@@ -169,6 +169,7 @@ def test_a_page_elsewhere_cannot_sign_anybody_out_by_a_form(alice, app):
         {"client_id": "APP", "post_logout_redirect_uri": "https://evil.example/"},
         {"client_id": "APP", "post_logout_redirect_uri": f"{AFTER}?x=1"},
         {"client_id": "APP", "post_logout_redirect_uri": "javascript:alert(1)"},
+        {"client_id": "APP", "post_logout_redirect_uri": "http://["},
         {"id_token_hint": "nonsense", "post_logout_redirect_uri": AFTER},
         {"id_token_hint": "HINT", "client_id": "other", "post_logout_redirect_uri": AFTER},
     ],

@@ -417,11 +417,18 @@ def test_registering_is_a_post(anonymous, method):
 
 @pytest.mark.parametrize(
     "name",
-    ["Pawprint", "The PAWPRINT app", "P\u200bawprint", "Pаwprint Support", "Paw Print", "Ρawprint",
+    ["ᴘᴀᴡᴘʀɪɴᴛ", "Pɑwprint", "Pawpriп†", "Pawpr!nt", "Paw\u3164print",
+     "Pawprint", "The PAWPRINT app", "P\u200bawprint", "Pаwprint Support", "Paw Print", "Ρawprint",
      "P-a-w-p-r-i-n-t", "Pawpr1nt", "Pavvprint", "Ｐａｗｐｒｉｎｔ", "P\u0301awprint"],
 )  # fmt: skip
 def test_nobody_may_pass_for_this_service(register, name):
     assert "our own" in refused(register(client_name=name))
+
+
+def test_a_name_is_of_one_alphabet(register):
+    assert "several alphabets" in refused(register(client_name="Ꮲawprint"))
+    for name in ("Ветеринар", "Ärzte für Tiere", "猫カフェ Cat"):
+        assert register(client_name=name, redirect_uris=[CALLBACK]).status_code == 201
 
 
 @pytest.mark.parametrize(

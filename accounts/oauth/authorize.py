@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
-from django.http import HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpResponseRedirect, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
 from django.urls import reverse
@@ -19,23 +19,18 @@ from django.views.generic import FormView
 from oauth2_provider.exceptions import FatalClientError, OAuthToolkitError
 from oauth2_provider.forms import AllowForm
 from oauth2_provider.http import OAuth2ResponseRedirect
-from oauth2_provider.scopes import get_scopes_backend
 from oauth2_provider.views.mixins import OAuthLibMixin
 from oauthlib.oauth2.rfc6749 import errors
 from oauthlib.openid.connect.core import exceptions as openid_errors
 
-from .. import tasks
 from ..models import LOOPBACK_HOSTS, Application, Consent
 from ..sessions import signed_in_at
-from . import metadata_documents
+from . import consent, metadata_documents
 from .openid import read_id_token
-from .requests import plain, repeated, token_error
+from .requests import plain, repeated, see_other, token_error
 from .validator import invalid_target, problem_with_resources
 
-# Signing in with Pawprint is nothing that a person could allow by half.
-REQUIRED_SCOPES = {"openid"}
-# The value of the page's own button: of the scopes, those that were left ticked.
-TICKED = "ticked"
+LONGEST_NONCE = 255
 NOT_SUPPORTED = {
     "registration": openid_errors.RegistrationNotSupported,
     "request": openid_errors.RequestNotSupported,
@@ -50,7 +45,7 @@ CARRIED = (
 class ConsentForm(AllowForm):
     """The authorization request, carried through the page in hidden fields."""
 
-    claims = None
+    claims = None  # ignored: claims go by scope
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -129,7 +124,8 @@ class AuthorizationView(OAuthLibMixin, FormView):
             return self.form_invalid(form)
         if not form.cleaned_data["allow"]:
             return self.refuse(errors.AccessDeniedError(), application, asked)
-        granted = self.read_granted(asked["scope"].split())
+        scopes = asked["scope"].split()
+        granted = consent.granted(scopes, self.request.POST["allow"], self.request.POST)
         if not granted:
             return self.ask(application, asked, problem="Tick what it may do, or deny.")
         try:
@@ -138,7 +134,7 @@ class AuthorizationView(OAuthLibMixin, FormView):
             with transaction.atomic():
                 response = self.answer(application, asked | {"scope": " ".join(granted)})
                 if "code" in parse_qs(urlsplit(response.get("Location", "")).query):
-                    self.remember(application, asked["scope"].split(), granted)
+                    consent.remember(self.request.user, application, scopes, granted)
         except errors.OAuth2Error as error:
             return self.refuse(error, application, asked)
         return response
@@ -159,6 +155,8 @@ class AuthorizationView(OAuthLibMixin, FormView):
             raise errors.InvalidRequestError(description="response_mode can be query only.")
         if "none" in prompt and len(prompt) > 1:
             raise errors.InvalidRequestError(description="prompt=none stands alone.")
+        if len(asked["nonce"]) > LONGEST_NONCE:
+            raise errors.InvalidRequestError(description="nonce is longer than 255 characters.")
         max_age = query.get("max_age", "0")
         if not (max_age.isascii() and max_age.isdecimal() and len(max_age) < 12):
             raise errors.InvalidRequestError(description="max_age is a number of seconds.")
@@ -208,51 +206,30 @@ class AuthorizationView(OAuthLibMixin, FormView):
             return True
         if not is_certainly(application, asked["redirect_uri"]):
             return False
-        consent = Consent.objects.filter(user=self.request.user, application=application).first()
-        return consent is not None and consent.covers(asked["scope"].split())
+        theirs = Consent.objects.filter(user=self.request.user, application=application).first()
+        return theirs is not None and theirs.covers(asked["scope"].split())
 
     # --- The page and the answers --------------------------------------------------------------
 
     def ask(self, application, asked, problem=""):
         """Show the page; again, with the problem and what was ticked, where there is one."""
-        sentences = get_scopes_backend().get_all_scopes()
         ticked = self.request.POST.getlist("granted")
         target = urlsplit(asked["redirect_uri"])
+        is_web = target.scheme in {"http", "https"}
         initial = asked | {"resource": " ".join(asked["resource"])}
         return self.render_to_response(
             {
                 "form": self.form_class(initial=initial),
                 "application": application,
-                "client_host": urlsplit(application.client_id).hostname,
-                "redirect_host": target.netloc or f"{target.scheme}:",
-                "is_local": target.hostname in LOOPBACK_HOSTS or not target.netloc,
-                "scopes": [
-                    {
-                        "name": scope,
-                        "sentence": sentences[scope],
-                        "is_required": scope in REQUIRED_SCOPES,
-                        "is_ticked": not problem or scope in ticked,
-                    }
-                    for scope in asked["scope"].split()
-                ],
+                "redirect_host": target.netloc if is_web else f"{target.scheme}:",
+                "is_local": target.hostname in LOOPBACK_HOSTS or not is_web,
+                "scopes": consent.rows(asked["scope"].split(), ticked if problem else None),
                 "problem": problem,
                 "here": self.here,
-                "allow_value": TICKED,
+                "allow_value": consent.TICKED,
             },
             status=400 if problem else 200,
         )
-
-    def read_granted(self, scopes):
-        """Return which of `scopes` the person allows: those ticked on the page, or all where
-        a form without ticks was posted."""
-        if self.request.POST["allow"] != TICKED:
-            return scopes
-        kept = {*self.request.POST.getlist("granted"), *REQUIRED_SCOPES}
-        return [scope for scope in scopes if scope in kept]
-
-    def remember(self, application, scopes, granted):
-        if Consent.objects.remember(self.request.user, application, scopes, granted):
-            tasks.tell_of_connection(self.request.user, application, granted)
 
     def answer(self, application, asked):
         """Send the code, or the error of a request that does not hold."""
@@ -261,7 +238,7 @@ class AuthorizationView(OAuthLibMixin, FormView):
             uri, *_ = self.create_authorization_response(
                 self.request,
                 scopes=asked["scope"],
-                credentials={k: v for k, v in asked.items() if k != "scope"}
+                credentials={k: v or None for k, v in asked.items() if k != "scope"}
                 | {"auth_time": signed_in},
                 allow=True,
             )
@@ -306,11 +283,6 @@ def check_csrf(request):
     middleware = CsrfViewMiddleware(lambda request: None)
     middleware.process_request(request)
     return middleware.process_view(request, None, (), {})
-
-
-def see_other(url):
-    """303, after which a browser asks with GET (RFC 9110 §15.4.4)."""
-    return HttpResponse(status=303, headers={"Location": url})
 
 
 def understood(query):

@@ -93,18 +93,25 @@ def store(application, metadata):
     """Save an application that was filled from `metadata`, and have its logo fetched.
 
     Who sees it under another name, or would be sent elsewhere, is asked again whether they let it
-    in, and staff have to look at it again.
+    in; then, and with another homepage or logo, staff have to look at it again, too.
     """
+    logo_uri = metadata.get("logo_uri")
     with transaction.atomic():
-        before = Application.objects.filter(pk=application.pk).first()
-        if before and (
-            before.name != application.name
-            or set(application.redirect_uris.split()) - set(before.redirect_uris.split())
-        ):
-            application.is_verified = False
-            Consent.objects.filter(application=application).delete()
+        before = Application.objects.select_for_update().filter(pk=application.pk).first()
+        if before:
+            # What staff decided stands, whatever was read of it before.
+            application.is_active, application.is_suspended = before.is_active, before.is_suspended
+            is_another = before.name != application.name or set(
+                application.redirect_uris.split()
+            ) - set(before.redirect_uris.split())
+            looks_another = before.homepage_url != application.homepage_url or logo_uri not in {
+                None,
+                logo_address(application),
+            }
+            application.is_verified = before.is_verified and not (is_another or looks_another)
+            if is_another:
+                Consent.objects.filter(application=application).delete()
         application.save()
-        logo_uri = metadata.get("logo_uri")
         if not logo_uri:
             ApplicationLogo.objects.filter(application=application).delete()
         elif logo_uri != logo_address(application) and not LOGOS.spend(application.pk):

@@ -4,19 +4,19 @@ import json
 import math
 
 from django.core.exceptions import ValidationError
-from django.http import Http404
+from django.db import transaction
+from django.http import Http404, HttpResponseBadRequest, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from oauth2_provider import views
 from oauth2_provider.scopes import get_scopes_backend
 from oauth2_provider.views.device import DeviceGrantForm
 
-from .. import keys, tasks
-from ..models import Application, Consent, DeviceGrant
-from ..throttling import Budget
-from . import metadata_documents
-from .authorize import REQUIRED_SCOPES, TICKED
+from .. import keys
+from ..models import Application, DeviceGrant
+from ..throttling import Budget, neighbourhood
+from . import consent, metadata_documents
 from .requests import challenged, keep, presented_client, token_error
-from .scopes import ApplicationScopes
 from .validator import problem_with_resources
 
 # RFC 8628 §5.1: a code has 34 bits and half an hour; a person types a handful in that time.
@@ -42,7 +42,7 @@ class DeviceAuthorizationView(views.DeviceAuthorizationView):
         if client and not client.allows_grant_type(Application.GRANT_DEVICE_CODE):
             return token_error("unauthorized_client", "The app is not one for devices.")
         asked = set(request.POST.get("scope", "").split())
-        if client and not asked <= set(ApplicationScopes().get_available_scopes(client)):
+        if client and not asked <= set(get_scopes_backend().get_available_scopes(client)):
             return token_error("invalid_scope", "The app may not ask for this scope.")
         resources = request.POST.getlist("resource")
         if problem := problem_with_resources(resources):
@@ -62,8 +62,7 @@ class UserCodeForm(DeviceGrantForm):
 
     def clean_user_code(self):
         code = keys.read_user_code(self.cleaned_data["user_code"])
-        grants = DeviceGrant.objects.filter(user_code=code, expires__gt=timezone.now())
-        grant = grants.filter(status=DeviceGrant.AUTHORIZATION_PENDING).first()
+        grant = pending(user_code=code).first()
         if grant is None:  # used, expired and never made look alike: nothing is to be found out
             raise ValidationError(self.MISSING, code="incorrect_user_code")
         self.cleaned_data["device_grant"] = grant
@@ -78,7 +77,7 @@ class UserCodeView(views.DeviceUserCodeView):
     def post(self, request, *args, **kwargs):
         waits = [
             CODES_BY_PERSON.spend(request.user.pk),
-            CODES_BY_ADDRESS.spend(request.META.get("REMOTE_ADDR", "")),
+            CODES_BY_ADDRESS.spend(neighbourhood(request.META["REMOTE_ADDR"])),
         ]
         if not any(waits):
             return super().post(request, *args, **kwargs)
@@ -86,10 +85,19 @@ class UserCodeView(views.DeviceUserCodeView):
         form.full_clean()
         form.errors.clear()
         minutes = math.ceil(max(waits) / 60)
-        form.add_error(None, f"That were too many codes; try again in {minutes} minutes.")
+        again = f"{minutes} minutes" if minutes > 1 else "a minute"
+        form.add_error(None, f"Too many codes were tried; try again in {again}.")
         response = self.render_to_response(self.get_context_data(form=form), status=429)
         response["Retry-After"] = str(max(waits))
         return response
+
+    def form_valid(self, form):
+        self.device_grant = form.cleaned_data["device_grant"]
+        # Only while nobody has decided: whoever is written here is who decides.
+        if not pending(pk=self.device_grant.pk).update(user=self.request.user):
+            form.add_error("user_code", UserCodeForm.MISSING)
+            return self.form_invalid(form)
+        return HttpResponseRedirect(self.get_success_url())
 
 
 class ConfirmView(views.DeviceConfirmView):
@@ -102,34 +110,37 @@ class ConfirmView(views.DeviceConfirmView):
         return grant
 
     def get_context_data(self, **kwargs):
-        context = super().get_context_data(**kwargs)
-        sentences = get_scopes_backend().get_all_scopes()
-        context["scopes"] = [
-            {
-                "name": scope,
-                "sentence": sentences[scope],
-                "is_required": scope in REQUIRED_SCOPES,
-                "is_ticked": True,
-            }
-            for scope in self.get_object().scope.split()
-        ]
-        return context | {"user_code": self.kwargs["user_code"], "allow_value": TICKED}
+        rows = consent.rows(self.get_object().scope.split())
+        more = {"scopes": rows, "allow_value": consent.TICKED}
+        return super().get_context_data(**kwargs) | more | {"user_code": self.kwargs["user_code"]}
 
     def form_valid(self, form):
         grant, action = self.get_object(), form.cleaned_data["action"]
+        if action == "deny":
+            self.decide(grant, status=DeviceGrant.DENIED)
+            return HttpResponseRedirect(self.get_success_url())
+        if action not in {"accept", consent.TICKED}:
+            return HttpResponseBadRequest()
         asked = grant.scope.split()
-        if action == TICKED:
-            kept = {*self.request.POST.getlist("granted"), *REQUIRED_SCOPES}
-            granted = [scope for scope in asked if scope in kept]
-            if not granted:
-                form.add_error(None, "Tick what it may do, or deny.")
-                return self.form_invalid(form)
-            grant.scope = " ".join(granted)
-            grant.save(update_fields=["scope"])
-            form.cleaned_data["action"] = action = "accept"
-        if action == "accept":
-            application = Application.objects.get(client_id=grant.client_id)
-            granted = grant.scope.split()
-            if Consent.objects.remember(self.request.user, application, asked, granted):
-                tasks.tell_of_connection(self.request.user, application, granted)
-        return super().form_valid(form)
+        granted = consent.granted(asked, action, self.request.POST)
+        if asked and not granted:
+            form.add_error(None, "Tick what it may do, or deny.")
+            return self.form_invalid(form)
+        application = get_object_or_404(Application, client_id=grant.client_id)
+        with transaction.atomic():
+            self.decide(grant, status=DeviceGrant.AUTHORIZED, scope=" ".join(granted))
+            consent.remember(self.request.user, application, asked, granted)
+        return HttpResponseRedirect(self.get_success_url())
+
+    def decide(self, grant, **fields):
+        """Write the decision where there is none yet, and the code is still this person's: somebody
+        else may have typed it meanwhile, and must not get what they did not agree to."""
+        if not pending(pk=grant.pk, user=self.request.user).update(**fields):
+            raise Http404
+
+
+def pending(**filters):
+    """Return the device grants that nobody has decided about, and that have not expired."""
+    return DeviceGrant.objects.filter(
+        status=DeviceGrant.AUTHORIZATION_PENDING, expires__gt=timezone.now(), **filters
+    )

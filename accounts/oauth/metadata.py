@@ -81,7 +81,7 @@ def server_metadata():
         "prompt_values_supported": ["consent", "login", "none", "select_account"],
     }
     if settings.OPEN_REGISTRATION:
-        metadata["registration_endpoint"] = f"{settings.PUBLIC_URL}/o/register/"  # RFC 7591
+        metadata["registration_endpoint"] = at("register")  # RFC 7591
     return metadata
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.http import HttpResponseRedirect, JsonResponse
+from django.http import JsonResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.generic import View
@@ -17,12 +17,13 @@ from oauth2_provider.exceptions import (
     ClientIdMissmatch,
     InvalidIDTokenError,
     InvalidOIDCClientError,
+    InvalidOIDCRedirectURIError,
 )
 from oauth2_provider.settings import oauth2_settings
 
 from ..authentication import BearerAuthentication, InvalidCredential, bearer_challenge
 from ..models import Application
-from .requests import token_error
+from .requests import see_other
 
 
 def read_id_token(token):
@@ -30,7 +31,7 @@ def read_id_token(token):
     keys = oauth2_settings.OAUTH2_VALIDATOR_CLASS()._get_key_for_token(token)
     try:
         claims = json.loads(jwt.JWT(key=keys, jwt=token, check_claims={}, algs=["RS256"]).claims)
-    except (JWException, ValueError):
+    except (JWException, TypeError, ValueError):  # TypeError: it is encrypted
         return None
     return claims if claims.get("iss") == settings.PUBLIC_URL else None
 
@@ -44,12 +45,12 @@ class UserInfoView(View):
 
     def get(self, request, *args, **kwargs):
         if "access_token" in request.GET:  # RFC 9700 §4.3.2
-            return token_error("invalid_request", "Send the token in the Authorization header.")
+            return refuse(400, error="invalid_request", error_description="No token in the query.")
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         token = token.strip() if scheme.lower() == "bearer" else ""
         in_form = request.POST.get("access_token", "")
         if token and in_form:
-            return token_error("invalid_request", "The token is there twice.")
+            return refuse(400, error="invalid_request", error_description="There are two tokens.")
         if not token and not in_form:
             return refuse(401)  # RFC 6750 §3.1: without a credential no error is named
         try:
@@ -59,7 +60,8 @@ class UserInfoView(View):
         except InvalidCredential as error:
             return refuse(401, error="invalid_token", error_description=str(error.detail))
         if user is None:
-            return refuse(401, error="invalid_token", error_description="It is about no person.")
+            said = "The token belongs to an app, not to a person."
+            return refuse(401, error="invalid_token", error_description=said)
         if not access_token.allow_scopes(["openid"]):
             return refuse(403, error="insufficient_scope", scope="openid")
         about = SimpleNamespace(user=user, scopes=access_token.scope.split())
@@ -97,7 +99,7 @@ class LogoutView(views.RPInitiatedLogoutView):
                 if name in request.POST
             }
             named.pop("allow", None)
-            return HttpResponseRedirect(f"{request.path}?{urlencode(named)}")
+            return see_other(f"{request.path}?{urlencode(named)}")
         return csrf_protect(super().dispatch)(request, *args, **kwargs)
 
     def validate_logout_request(self, id_token_hint, client_id, post_logout_redirect_uri):
@@ -114,5 +116,7 @@ class LogoutView(views.RPInitiatedLogoutView):
         application = Application.objects.filter(client_id=client_id).first() if client_id else None
         if client_id and application is None:
             raise InvalidOIDCClientError
-        self.validate_post_logout_redirect_uri(application, post_logout_redirect_uri)
+        uri = post_logout_redirect_uri
+        if uri and not (application and application.post_logout_redirect_uri_allowed(uri)):
+            raise InvalidOIDCRedirectURIError("The app did not register this redirect URI.")
         return application, user

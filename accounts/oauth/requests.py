@@ -5,7 +5,7 @@ import binascii
 import functools
 from urllib.parse import unquote_plus
 
-from django.http import JsonResponse
+from django.http import HttpResponse, JsonResponse
 
 # RFC 8707 §2 lets a client name several; the ticks of the consent page are several too.
 REPEATABLE = {"resource", "granted"}
@@ -17,9 +17,10 @@ def read_basic(header):
     if scheme.lower() != "basic":
         return None
     try:
-        client_id, colon, secret = base64.b64decode(pair).decode().partition(":")
+        pair = base64.b64decode(pair.strip(), validate=True).decode()
     except (binascii.Error, ValueError):
         return None
+    client_id, colon, secret = pair.partition(":")
     return (unquote_plus(client_id), unquote_plus(secret)) if colon else None
 
 
@@ -107,6 +108,11 @@ def token_error(error, description, status=400):
     response = JsonResponse(body, status=status)
     response["Cache-Control"] = "no-store"
     return challenged(response)
+
+
+def see_other(url):
+    """303, after which a browser asks with GET (RFC 9110 §15.4.4)."""
+    return HttpResponse(status=303, headers={"Location": url})
 
 
 def challenged(response):

@@ -4,7 +4,7 @@ import hashlib
 from contextlib import nullcontext
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpResponse
 from django.utils import timezone
 from oauth2_provider import views
@@ -35,10 +35,13 @@ class TokenView(views.TokenView):
             return token_error("unsupported_grant_type", "There is no such grant type here.")
         # What is used up must be used up with the tokens it became, or not at all.
         alone = grant_type == "client_credentials"
-        with nullcontext() if alone else transaction.atomic():
-            if grant_type == Application.GRANT_DEVICE_CODE:
-                return self.poll(request)
-            return self.issue(request)
+        try:
+            with nullcontext() if alone else transaction.atomic():
+                if grant_type == Application.GRANT_DEVICE_CODE:
+                    return self.poll(request)
+                return self.issue(request)
+        except IntegrityError:
+            return token_error("invalid_grant", "The app or the person was deleted just now.")
 
     def issue(self, request):
         _, headers, body, status = self.create_token_response(request)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from jwcrypto import jwk
 from oauth2_provider.oauth2_validators import OAuth2Validator as BaseValidator
 from oauth2_provider.oauth2_validators import is_valid_resource_uri
+from oauth2_provider.scopes import get_scopes_backend
 from oauth2_provider.settings import oauth2_settings
 from oauth2_provider.utils import jwk_from_pem
 from oauthlib.oauth2.rfc6749 import errors
@@ -103,8 +104,10 @@ class OAuth2Validator(BaseValidator):
             # RFC 6749 §4.1.2: somebody else has the code; whose the tokens are, nobody knows.
             RefreshToken.revoke_family(request.grant.token_family)
             return False
-        valid = super().validate_code(client_id, code, client, request, *args, **kwargs)
-        return valid and request.user.is_active
+        if not super().validate_code(client_id, code, client, request, *args, **kwargs):
+            return False
+        request.scopes = still_allowed(request.scopes, client)
+        return bool(request.scopes) and request.user.is_active
 
     def invalidate_authorization_code(self, client_id, code, request, *args, **kwargs):
         """Mark the code as used; it is kept until it expires, so that a replay is known."""
@@ -147,7 +150,7 @@ class OAuth2Validator(BaseValidator):
         return valid and request.user.is_active
 
     def get_original_scopes(self, refresh_token, request, *args, **kwargs):
-        return request.refresh_token_instance.scope
+        return " ".join(still_allowed(request.refresh_token_instance.scope.split(), request.client))
 
     def _create_refresh_token(self, request, refresh_token_code, access_token, previous):
         """A new refresh token may do what the one before it may, or what the person agreed to:
@@ -164,6 +167,14 @@ class OAuth2Validator(BaseValidator):
         self._set_token_value(refresh_token, refresh_token_code)
         refresh_token.save()
         return refresh_token
+
+    def validate_grant_type(self, client_id, grant_type, client, request, *args, **kwargs):
+        if grant_type == "refresh_token":
+            # Of the flows that made one, one must still be the app's.
+            return client.allows_grant_type(
+                Application.GRANT_AUTHORIZATION_CODE, Application.GRANT_DEVICE_CODE
+            )
+        return super().validate_grant_type(client_id, grant_type, client, request, *args, **kwargs)
 
     # --- Resources (RFC 8707) ------------------------------------------------------------------
 
@@ -220,6 +231,12 @@ class OAuth2Validator(BaseValidator):
                 email=request.user.email, verified=True
             ).exists(),
         }
+
+
+def still_allowed(scopes, client):
+    """Return those of `scopes`, once granted, that the app may still ask for."""
+    allowed = get_scopes_backend().get_available_scopes(application=client)
+    return [scope for scope in scopes if scope in allowed]
 
 
 def problem_with_resources(resources):
