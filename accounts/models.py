@@ -7,6 +7,7 @@ later means rewriting its tables; most have fields of our own.
 import contextlib
 import ipaddress
 import re
+import unicodedata
 import uuid
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -56,7 +57,11 @@ class User(AbstractUser):
         indexes = [models.Index(fields=["is_organization", "id"], name="user_organization_idx")]
 
     def get_full_name(self):
-        return self.display_name or self.username
+        """The display name on one line, without what nobody sees: it stands in mails and on pages
+        beside our own words, and must not pass for them."""
+        unseen = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+        seen = (" " if unicodedata.category(c) in unseen else c for c in self.display_name)
+        return " ".join("".join(seen).split()) or self.username
 
     def get_short_name(self):
         return self.get_full_name()

@@ -7,6 +7,8 @@ and logos in test_oauth_metadata_documents.py.
 import base64
 import hashlib
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from urllib.parse import urlencode
@@ -376,6 +378,58 @@ def test_of_twenty_threads_on_postgresql_one_wins(alice_in_browser, app, kind):
 
     assert_one_winner(race(send))
     assert RefreshToken.objects.filter(revoked=None).count() <= 1
+
+
+@pytest.fixture
+def refreshing(alice_in_browser, app):
+    """An app that refreshes its token of Alice's again and again, as fast as it can; the list of
+    what it was answered last is filled when it was refused."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite lets one write at a time; in memory it has one connection.")
+    token = exchange(app, get_code(alice_in_browser, app)).json()["refresh_token"]
+    running, answers = threading.Event(), []
+
+    def loop():
+        nonlocal token
+        try:
+            for _ in range(500):
+                answer = refresh(app, token)
+                running.set()
+                if answer.status_code != 200:
+                    answers.append(answer)
+                    return
+                token = answer.json()["refresh_token"]
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    running.wait(10)
+    yield answers
+    thread.join()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("ending", ["taken back", "app deleted", "person deleted"])
+def test_an_app_that_keeps_refreshing_holds_nothing_afterwards(refreshing, app, alice, ending):
+    end = {
+        "taken back": lambda: app.revoke_all(alice),
+        "app deleted": app.delete,
+        "person deleted": alice.delete,
+    }[ending]
+    end()
+    assert wait_for(lambda: refreshing), "it is refused at last"
+    assert refreshing[0].json()["error"] in {"invalid_grant", "invalid_client"}
+    assert not RefreshToken.objects.exists()
+    assert not AccessToken.objects.exists()
+
+
+def wait_for(condition):
+    for _ in range(200):
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
 
 
 # --- Where a token may stand (RFC 9700 §4.3.2) -------------------------------------------------

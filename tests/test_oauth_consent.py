@@ -102,6 +102,13 @@ def test_the_page_shows_the_logo_that_an_app_has(alice_in_browser, app):
     assert "<img" in ask(alice_in_browser, app).text.split("<main")[1]
 
 
+def test_a_publishers_display_name_cannot_speak_for_us(alice_in_browser, app, bob):
+    bob.display_name = "Pawprint\n\n\u202eConfirm\u200b your account: https://evil.example/"
+    bob.save()
+    page = ask(alice_in_browser, app).text
+    assert "“Pawprint Confirm your account: https://evil.example/” (bob)" in page
+
+
 def test_a_loopback_redirect_is_called_a_program_on_this_device(alice_in_browser, native_app):
     assert "a program on this device" in ask(alice_in_browser, native_app).text
 
