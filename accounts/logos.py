@@ -11,6 +11,8 @@ FORMATS = ["PNG", "JPEG", "WEBP", "GIF"]
 MAXIMUM_BYTES = 1024 * 1024
 MAXIMUM_SIDE = 2048
 SIDE = 128
+# A progressive JPEG has ten or so; each costs the decoder a walk over all pixels.
+MAXIMUM_SCANS = 64
 KINDS = ("image/png", "image/jpeg", "image/webp", "image/gif")
 
 
@@ -22,6 +24,8 @@ def draw(data):
     """
     if len(data) > MAXIMUM_BYTES:
         raise ValidationError("The logo is larger than 1 MB.")
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAXIMUM_SCANS:
+        raise ValidationError("The logo is a JPEG of too many scans.")
     try:
         # No format that is text or a program, such as SVG and EPS.
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:

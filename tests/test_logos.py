@@ -109,3 +109,14 @@ def test_a_decompression_bomb_is_refused_by_its_header(size):
 def test_a_bomb_of_gigapixels_is_refused():
     with pytest.raises(ValidationError):
         logos.draw(image("PNG", "1", (20_000, 20_000)))
+
+
+def test_a_jpeg_that_repeats_its_last_scan_is_refused_unread():
+    """A few hundred bytes more cost the decoder a second each."""
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, "JPEG", progressive=True)
+    jpeg = file.getvalue()
+    assert logos.draw(jpeg)
+    last = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    with pytest.raises(ValidationError, match="too many scans"):
+        logos.draw(jpeg[:-2] + last * 100 + jpeg[-2:])
