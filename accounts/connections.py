@@ -47,13 +47,10 @@ def live_access():
 
 
 def live_refresh():
-    """Refresh tokens that were not revoked and have not expired; they outlive their access token
-    by REFRESH_TOKEN_EXPIRE_SECONDS."""
+    """Refresh tokens that the token endpoint takes: not revoked, and with their access token, which
+    they outlive by REFRESH_TOKEN_EXPIRE_SECONDS."""
     lifetime = refresh_token_expire_timedelta()
-    if lifetime is None:
-        return Q(revoked=None)
-    fresh = Q(access_token__expires__gt=timezone.now() - lifetime)
-    return Q(revoked=None) & (fresh | Q(access_token=None))
+    return Q(revoked=None, access_token__expires__gt=timezone.now() - lifetime)
 
 
 def connections_of(user):
@@ -79,13 +76,12 @@ def connections_of(user):
     refresh = RefreshToken.objects.filter(user=user)
     for row in refresh.values("application_id", "scope").annotate(
         live=Count("pk", filter=live_refresh()),
-        # Without its access token a refresh token is there and opens nothing any more.
-        good=Count("pk", filter=live_refresh() & Q(access_token__isnull=False)),
         since=Min("created"),
         newest=Max("created"),
     ):
+        is_live = bool(row["live"])
         at(row["application_id"]).note(
-            row["scope"], row["since"], [row["newest"]], bool(row["live"]), bool(row["good"])
+            row["scope"], row["since"], [row["newest"]], is_live, comes_back=is_live
         )
     for consent in Consent.objects.filter(user=user):
         at(consent.application_id).note(consent.scope, consent.created_at, is_live=True)

@@ -9,8 +9,6 @@ from django.urls import reverse
 
 from .presets import CODE, DEVICE, MACHINE
 
-OWN_SCOPES = "pets:read pets:write"  # what examples/client_credentials.py asks for
-
 
 def first_steps(application, secret=None):
     """Return the steps as `(sentence, lines)`; with `secret` in them where it is shown anyway."""
@@ -22,11 +20,35 @@ def first_steps(application, secret=None):
         lines.append(f"export PAWPRINT_CLIENT_SECRET={secret or '…'}")
     steps = [("Tell the shell which app this is.", lines)]
     grant_type = application.authorization_grant_type
-    return steps + {CODE: code, DEVICE: device, MACHINE: machine}[grant_type](application)
+    steps += {CODE: code, DEVICE: device, MACHINE: machine}[grant_type](application)
+    steps.append(call(application))
+    if grant_type != MACHINE:
+        steps.append(refresh(application))
+    if example := example_for(application):
+        steps.append(
+            ("Or see it happen, in the folder of the server.", [f".venv/bin/python {example}"])
+        )
+    return steps
 
 
 def scope_of(application):
     return application.default_scope or application.scope or "pets:read"
+
+
+def example_for(application):
+    """Return the program of examples/ that works as this app, if there is one."""
+    grant_type = application.authorization_grant_type
+    if grant_type == MACHINE:
+        example, scopes = "examples/client_credentials.py", "pets:read pets:write"
+    elif application.is_confidential:
+        return None
+    elif grant_type == DEVICE:
+        example, scopes = "examples/device_code.py", "pets:read"
+    elif "http://127.0.0.1/callback" in application.redirect_uris.split():
+        example, scopes = "examples/authorization_code_pkce.py", "pets:read"
+    else:
+        return None
+    return example if set(scopes.split()) <= set((application.scope or scopes).split()) else None
 
 
 def path(name):
@@ -57,13 +79,15 @@ def code(application):
         },
         quote_via=url_quote,
     )
-    steps = [
+    return [
         (
             "PKCE (RFC 7636): make a secret for this one sign-in, the verifier. Its digest, the "
             "challenge, goes with the person; the verifier stays here, so that nobody else can "
-            "use the code that comes back.",
+            "use the code that comes back. The state shows that the answer is to this "
+            "question.",
             [
                 "VERIFIER=$(openssl rand -hex 32)",
+                "STATE=$(openssl rand -hex 16)",
                 command(
                     'CHALLENGE=$(printf %s "$VERIFIER" | openssl dgst -sha256 -binary',
                     "| openssl base64 | tr '+/' '-_' | tr -d '=')",
@@ -72,21 +96,25 @@ def code(application):
         ),
         (
             "Open the address that this prints. Once you have agreed it sends you on with "
-            "?code=… and the state, which has to be the one you sent.",
+            "?code=… and the state. If nothing listens there, the browser shows an error: copy "
+            "the code from the address bar.",
             [
                 command(
                     f'printf "%s" "$PAWPRINT_URL{reverse("oauth2_provider:authorize")}"',
                     f"{quote(f'?{query}')}",
-                    '"&state=$(openssl rand -hex 16)&code_challenge=$CHALLENGE"',
+                    '"&state=$STATE&code_challenge=$CHALLENGE"',
                     "'&code_challenge_method=S256'; echo",
                 )
             ],
         ),
         (
-            "Turn the code into tokens, within a minute and once.",
+            "Turn the code into tokens, within a minute and once. It is sent only if the state "
+            "is the one that went out.",
             [
                 "CODE=…",
+                "STATE_THAT_CAME=…",
                 command(
+                    '[ "$STATE_THAT_CAME" = "$STATE" ] &&',
                     f"curl {identified(application)}",
                     "-d grant_type=authorization_code",
                     '-d "code=$CODE" -d "code_verifier=$VERIFIER"',
@@ -96,14 +124,6 @@ def code(application):
             ],
         ),
     ]
-    if not application.is_confidential and "http://127.0.0.1/callback" in redirect_uris:
-        steps.append(
-            (
-                "Or see it happen, with the example that comes with the server.",
-                ["python examples/authorization_code_pkce.py"],
-            )
-        )
-    return steps
 
 
 def device(application):
@@ -136,7 +156,7 @@ def device(application):
 
 def machine(application):
     scope = quote(f"scope={scope_of(application)}")
-    steps = [
+    return [
         (
             "Get a token. It lives for a quarter of an hour; then ask again.",
             [
@@ -149,11 +169,32 @@ def machine(application):
             ],
         )
     ]
-    if set(OWN_SCOPES.split()) <= set((application.scope or OWN_SCOPES).split()):
-        steps.append(
-            (
-                "Or run the example that comes with the server.",
-                ["python examples/client_credentials.py"],
-            )
-        )
-    return steps
+
+
+def call(application):
+    """The call that what it gets by default is enough for."""
+    readable = [scope for scope in scope_of(application).split() if scope.endswith(":read")]
+    place = readable[0].removesuffix(":read") if readable else "me"
+    return (
+        "Call the API with the access_token.",
+        [
+            "TOKEN=…",
+            f'curl -H "Authorization: Bearer $TOKEN" "$PAWPRINT_URL/api/v1/{place}/"',
+        ],
+    )
+
+
+def refresh(application):
+    return (
+        "The token lives for a quarter of an hour. Then the refresh_token brings new ones, without "
+        "the person; each works once.",
+        [
+            "REFRESH_TOKEN=…",
+            command(
+                f"curl {identified(application)}",
+                "-d grant_type=refresh_token",
+                '-d "refresh_token=$REFRESH_TOKEN"',
+                path("token"),
+            ),
+        ],
+    )

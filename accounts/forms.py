@@ -12,16 +12,12 @@ from .models import Application, ApplicationLogo
 from .presets import GRANT_TYPES
 from .uris import problem_with_origin, problem_with_redirect
 
+# The body of a request has a limit too: the rest of the form has to fit in beside the picture.
+MAXIMUM_LOGO_KB = settings.DATA_UPLOAD_MAX_MEMORY_SIZE * 9 // 10_000
 TEXT_FIELDS = ("name", "homepage_url", "policy_url")
 URI_FIELDS = ("redirect_uris", "post_logout_redirect_uris", "allowed_origins")
 WORD_FIELDS = ("scope", "default_scope", "extra_grant_types")
 LONGEST_NAME, MOST_URIS = 100, 20
-
-
-def maximum_logo():
-    """Return how many bytes a logo may have, in whole kB: the rest of the form has to fit beside
-    it into a body of DATA_UPLOAD_MAX_MEMORY_SIZE."""
-    return settings.DATA_UPLOAD_MAX_MEMORY_SIZE * 9 // 10_000 * 1000
 
 
 class UriListField(forms.CharField):
@@ -68,23 +64,12 @@ class LogoField(forms.FileField):
 
     widget = forms.FileInput
 
-    def __init__(self, **options):
-        super().__init__(
-            help_text=f"PNG, JPEG, WebP or GIF, {maximum_logo() // 1000} kB at most. It is shown "
-            "small and square.",
-            **options,
-        )
-        self.widget.attrs |= {
-            "accept": ".png,.jpg,.jpeg,.webp,.gif",
-            "data-maximum-bytes": maximum_logo(),
-        }
-
     def clean(self, data, initial=None):
         file = super().clean(data, initial)
         if not file:
             return None
-        if file.size > maximum_logo():
-            raise ValidationError(f"The logo is larger than {maximum_logo() // 1000} kB.")
+        if file.size > MAXIMUM_LOGO_KB * 1000:
+            raise ValidationError(f"The logo is larger than {MAXIMUM_LOGO_KB} kB.")
         return logos.draw(file.read())
 
 
@@ -104,7 +89,14 @@ class AppForm(forms.Form):
     policy_url = LinkField(
         label="Privacy policy", help_text="Where people read what becomes of their data."
     )
-    logo = LogoField(required=False)
+    logo = LogoField(
+        required=False,
+        widget=forms.FileInput(
+            {"accept": ".png,.jpg,.jpeg,.webp,.gif", "data-maximum-bytes": MAXIMUM_LOGO_KB * 1000}
+        ),
+        help_text=f"PNG, JPEG, WebP or GIF, {MAXIMUM_LOGO_KB} kB at most. It is shown small and "
+        "square.",
+    )
     remove_logo = forms.BooleanField(label="Remove the logo", required=False)
     redirect_uris = UriListField(label="Redirect URIs", problem_with=None)
     post_logout_redirect_uris = UriListField(

@@ -13,8 +13,8 @@ GRANT_TYPES = {
     DEVICE: "Device code: it shows a code, which people type on another device.",
     MACHINE: "Client credentials: it also acts for itself, and then reads what is public.",
 }
-# OpenID Connect's scopes are about a person; who acts for itself has none.
-ABOUT_A_PERSON = {"email", "openid", "profile"}
+# What scopes are for an app that acts for itself: there is no person whose things it would see.
+FOR_ITSELF = {"pets:read": "See the pets that anybody may see"}
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,21 @@ class Preset:
         """Whether it may be sent to a private-use scheme (RFC 8252 §7.1)."""
         return self.name == "native"
 
+    @property
+    def acts_for_itself(self):
+        """Whether it never meets people: nobody lets it in, and it can change nothing."""
+        return self.grant_type == MACHINE
+
     def offers_scope(self, name):
-        return self.grant_type != MACHINE or name not in ABOUT_A_PERSON
+        return name.endswith(":read") or not self.acts_for_itself
+
+    def sentence_of(self, name, sentence):
+        """Return what the scope lets such an app do, where people read `sentence`."""
+        return FOR_ITSELF.get(name, sentence) if self.acts_for_itself else sentence
 
 
 EXACT = "One a line. What the app sends must be one of these, letter for letter: https, without #."
+WHILE_DEVELOPING = "While you develop: http on localhost, 127.0.0.1 or [::1]."
 ALL = [
     Preset(
         name="web",
@@ -57,7 +67,7 @@ ALL = [
         grant_type=CODE,
         more_grant_types=(DEVICE, MACHINE),
         asks=frozenset({"redirect_uris", "post_logout_redirect_uris"}),
-        redirect_help=f"{EXACT} While you develop: http on 127.0.0.1 or [::1].",
+        redirect_help=f"{EXACT} {WHILE_DEVELOPING}",
     ),
     Preset(
         name="browser",
@@ -68,7 +78,7 @@ ALL = [
         client_type=Application.CLIENT_PUBLIC,
         grant_type=CODE,
         asks=frozenset({"redirect_uris", "post_logout_redirect_uris", "allowed_origins"}),
-        redirect_help=f"{EXACT} While you develop: http on 127.0.0.1 or [::1].",
+        redirect_help=f"{EXACT} {WHILE_DEVELOPING}",
     ),
     Preset(
         name="native",
@@ -80,9 +90,11 @@ ALL = [
         grant_type=CODE,
         more_grant_types=(DEVICE,),
         asks=frozenset({"redirect_uris", "post_logout_redirect_uris"}),
-        redirect_help="One a line: http on 127.0.0.1 or [::1], where any port will do; a scheme "
-        "named after a domain of yours, such as org.example.app:/callback; or https. Beside the "
-        "port, what the app sends must be one of these, letter for letter.",
+        # RFC 8252 §8.3: localhost may be another's, so its port is not left open.
+        redirect_help="One a line: http on 127.0.0.1 or [::1], where any port will do; http on "
+        "localhost, with the port; a scheme named after a domain of yours, such as "
+        "org.example.app:/callback; or https. Apart from that port, what the app sends must be "
+        "one of these, letter for letter.",
         redirect_example="http://127.0.0.1/callback",
     ),
     Preset(

@@ -18,7 +18,7 @@ def problem_with_redirect(uri, own_scheme):
     §7, RFC 9700 §2.1.
     """
     if not ABSOLUTE.fullmatch(uri):
-        return "This is no whole address, such as https://app.example.org/callback."
+        return "Write the whole address, such as https://app.example.org/callback."
     if len(uri) > LONGEST:
         return f"{LONGEST} characters at most."
     try:
@@ -32,7 +32,7 @@ def problem_with_redirect(uri, own_scheme):
         if own_scheme and is_private_use(parts.scheme):
             return None
         if own_scheme:
-            return "Use https, http on 127.0.0.1, or a scheme named after a domain of yours."
+            return "Use https, http on this machine, or a scheme named after a domain of yours."
         return "Use https."
     if not parts.hostname:
         return "It names no host."
@@ -41,7 +41,7 @@ def problem_with_redirect(uri, own_scheme):
     if "*" in parts.netloc:
         return "There are no wildcards: name each address."
     if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
-        return "Use https; http is for 127.0.0.1 and [::1]."
+        return "Use https; http is for localhost, 127.0.0.1 and [::1]."
     return None
 
 

@@ -307,7 +307,7 @@ def app_switch(request, application):
 @require_GET
 def app_logo(request, pk):
     """The logo of an app as a PNG, for anybody: the consent page shows it."""
-    png = bytes(get_object_or_404(ApplicationLogo, pk=pk).png)
+    png = bytes(get_object_or_404(ApplicationLogo, application__pk=pk).png)
     etag = quote_etag(hashlib.sha256(png).hexdigest()[:32])
     response = HttpResponse(
         png,

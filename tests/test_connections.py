@@ -129,21 +129,17 @@ def test_who_publishes_it_is_never_left_to_guessing(alice, alice_in_browser, app
         assert ("Registered itself" in page.text) == (fields["registration_source"] != "manual")
 
 
-def test_every_way_of_holding_something_makes_one_row(alice, app, shelter, machine):
+def test_every_way_of_holding_something_makes_one_row(alice, app, shelter):
     docs = Application.objects.get(client_id="pawprint-docs")
     make_token(alice, app, "pets:read")
     make_token(alice, app, "pets:write")
     give_refresh_token(alice, shelter, expires_in=-QUARTER)
     Consent.objects.create(user=alice, application=docs, scope="users:read")
-    orphan = give_refresh_token(alice, machine, "openid")
-    orphan.access_token.delete()
     found = {c.application: c for c in connections_of(alice)}
-    assert set(found) == {app, shelter, docs, machine}
+    assert set(found) == {app, shelter, docs}
     assert found[app].scopes == {"pets:read", "pets:write"}
     assert found[shelter].scopes == {"pets:read"}
     assert found[docs].scopes == {"users:read"}
-    assert found[machine].scopes == {"openid"}
-    # A refresh token without its access token is refused by the token endpoint.
     assert {a for a, c in found.items() if c.comes_back} == {shelter}
 
 
@@ -154,6 +150,20 @@ def test_what_is_over_is_not_shown(alice, bob, app, shelter, machine):
     make_token(bob, app)
     make_token(None, machine)
     assert connections_of(alice) == []
+
+
+def test_a_refresh_token_that_the_token_endpoint_refuses_is_not_shown(alice, alice_in_browser, app):
+    app.client_secret = SECRET
+    app.save()
+    token = exchange(app, get_code(alice_in_browser, app)).json()["refresh_token"]
+    Consent.objects.all().delete()
+    AccessToken.objects.update(expires=timezone.now() - QUARTER)
+    assert people_of([app]) == {app.pk: 1}
+    AccessToken.objects.all().delete()
+    assert refresh(app, token).json()["error"] == "invalid_grant"
+    assert RefreshToken.objects.filter(revoked=None).exists()
+    assert connections_of(alice) == []
+    assert people_of([app]) == {}
 
 
 def test_an_app_that_was_switched_off_still_shows(alice, alice_in_browser, app):

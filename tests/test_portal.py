@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 import requests
+from allauth.account import app_settings
 from django.apps import apps as django_apps
 from django.contrib.sessions.models import Session
 from django.db import connection
@@ -16,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
+from accounts.forms import MAXIMUM_LOGO_KB
 from accounts.models import AccessToken, Application, ApplicationLogo, Consent, Grant, RefreshToken
 from accounts.presets import PRESETS
 from accounts.views import MAXIMUM_APPS
@@ -238,10 +240,10 @@ def test_a_form_asks_only_for_what_its_kind_needs(bob_in_browser):
     assert asked("device") == asked("machine") == everywhere
 
 
-def test_who_acts_for_itself_is_offered_no_scope_about_a_person(bob_in_browser):
+def test_who_acts_for_itself_is_offered_only_what_it_can_read(bob_in_browser):
     form = bob_in_browser.get(NEW, {"preset": "machine"}).context["form"]
     offered = {name for name, _ in form.fields["scope"].choices}
-    assert offered == {"pets:read", "pets:write", "users:read", "users:write"}
+    assert offered == {"pets:read", "users:read"}
 
 
 def test_what_was_said_of_an_app_is_kept(alice, alice_in_browser):
@@ -271,6 +273,38 @@ def test_what_was_said_of_an_app_is_kept(alice, alice_in_browser):
         "refresh_token",
     ]
     assert Image.open(io.BytesIO(app.logo.png)).format == "PNG"
+
+
+def test_nobody_is_told_of_people_where_an_app_acts_for_itself(bob, machine, bob_in_browser):
+    make_token(None, machine)
+    form = open_page(bob_in_browser, f"{NEW}?preset=machine").text
+    assert "See the pets that anybody may see" in form
+    for words in ("your private ones", "Register, change and remove", "let it in", "agree"):
+        assert words not in form, words
+    Application.objects.filter(user=bob).exclude(pk=machine.pk).delete()
+    for path in ["/accounts/apps/", *(reverse(name, args=[machine.pk]) for name in PAGES)]:
+        text = open_page(bob_in_browser, path).text
+        for words in ("Let in by", "lets it in", "let it in has to", "people again", "people agre"):
+            assert words not in text, (path, words)
+
+
+def test_a_scope_by_default_that_it_may_not_ask_for_says_what_to_tick(bob_in_browser):
+    page = register(bob_in_browser, scope=["pets:read"], default_scope=["pets:read", "users:read"])
+    assert errors_of(page)["default_scope"] == [
+        "Tick “May ask” for users:read too, or untick “By default”."
+    ]
+
+
+@pytest.mark.parametrize("preset", ["web", "browser", "native"])
+def test_http_on_localhost_will_do_and_the_form_says_so(bob, bob_in_browser, preset):
+    assert "localhost" in open_page(bob_in_browser, f"{NEW}?preset={preset}").text
+    refused = register(bob_in_browser, preset, redirect_uris="http://map.example/")
+    assert "localhost" in errors_of(refused)["redirect_uris"][0]
+    answer = register(bob_in_browser, preset, redirect_uris="http://localhost:3000/callback")
+    assert answer.status_code == 302
+    assert Application.objects.filter(
+        user=bob, redirect_uris="http://localhost:3000/callback"
+    ).exists()
 
 
 BAD_INPUT = [
@@ -362,7 +396,9 @@ def test_a_picture_that_is_too_large_is_refused(bob_in_browser):
         file.seek(0)
         return file
 
-    assert list(errors_of(register(bob_in_browser, logo=of_size(900_001)))) == ["logo"]
+    maximum = MAXIMUM_LOGO_KB * 1000
+    assert list(errors_of(register(bob_in_browser, logo=of_size(maximum + 1)))) == ["logo"]
+    assert register(bob_in_browser, name="Just fits", logo=of_size(maximum)).status_code == 302
     # What the server does not even read has a page of its own.
     answer = register(bob_in_browser, logo=of_size(2_000_000))
     assert answer.status_code == 413
@@ -519,6 +555,16 @@ def busy_machine(bob):
     )
 
 
+def test_the_page_with_a_newer_secret_says_that_the_older_one_works(bob_in_browser, busy_machine):
+    path = reverse("app-secret", args=[busy_machine.pk])
+    assert "current one keeps working" in open_page(bob_in_browser, path).text
+    bob_in_browser.post(path)
+    page = open_page(bob_in_browser, path)
+    assert "The older secret still works." in page.text
+    assert reverse("app-drop-secret", args=[busy_machine.pk]) in page.links
+    assert "Your first tokens" not in page.text
+
+
 def works(app, secret):
     return token_request(app, secret, grant_type="client_credentials").status_code == 200
 
@@ -562,10 +608,39 @@ def test_a_public_app_has_no_secret(bob, bob_in_browser):
 # --- A recent sign-in --------------------------------------------------------------------------
 
 
+def leave_open(browser):
+    """Let the session of `browser` be as old as a sign-in counts, and return the browser."""
+    session = browser.session
+    session["signed_in_at"] -= app_settings.REAUTHENTICATION_TIMEOUT
+    for proof in session.get("account_authentication_methods", []):
+        proof["at"] -= app_settings.REAUTHENTICATION_TIMEOUT
+    session.save()
+    return browser
+
+
+def test_who_has_just_signed_in_is_not_asked_for_the_password_again(carol, busy_machine):
+    Application.objects.filter(pk=busy_machine.pk).update(user=carol)
+    browser = Client()
+    browser.post("/accounts/login/", {"login": "carol", "password": PASSWORD})
+    paths = [reverse(name, args=[busy_machine.pk]) for name in SENSITIVE]
+    assert browser.get(paths[0]).status_code == 200
+    leave_open(browser)
+    assert {browser.get(path).status_code for path in paths} == {302}
+
+
+def test_the_page_that_asks_for_the_password_is_ours(carol, busy_machine):
+    Application.objects.filter(pk=busy_machine.pk).update(user=carol)
+    browser = leave_open(browser_of(carol))
+    path = reverse("app-secret", args=[busy_machine.pk])
+    page = open_page(browser, browser.get(path)["Location"])
+    assert page.text.count("Confirm that it is you") == 2, "as the title, and as the heading"
+    assert page.inputs["next"][0]["value"] == path
+
+
 def test_a_session_left_open_cannot_make_secrets_nor_delete(carol, busy_machine):
     Application.objects.filter(pk=busy_machine.pk).update(user=carol)
     make_token(carol, busy_machine)
-    browser = browser_of(carol)
+    browser = leave_open(browser_of(carol))
     assert browser.get(reverse("app", args=[busy_machine.pk])).status_code == 200
     for name in SENSITIVE:
         path = reverse(name, args=[busy_machine.pk])
@@ -579,7 +654,7 @@ def test_a_session_left_open_cannot_make_secrets_nor_delete(carol, busy_machine)
 
 def test_the_password_opens_the_page_that_was_asked_for(carol, busy_machine):
     Application.objects.filter(pk=busy_machine.pk).update(user=carol)
-    browser = browser_of(carol)
+    browser = leave_open(browser_of(carol))
     path = reverse("app-secret", args=[busy_machine.pk])
     asked = browser.get(path)["Location"]
     wrong = browser.post(asked, {"password": "wrong"})
@@ -591,7 +666,7 @@ def test_the_password_opens_the_page_that_was_asked_for(carol, busy_machine):
 
 
 def test_a_new_app_and_its_logo_survive_being_asked_for_the_password(carol):
-    browser = browser_of(carol)
+    browser = leave_open(browser_of(carol))
     path = register(browser, "machine", logo=picture())["Location"]
     app = Application.objects.get(user=carol)
     assert app.logo

@@ -20,12 +20,6 @@ def sign_in(page, server, user="user2"):
     page.wait_for_url("**/accounts/apps/")
 
 
-def confirm_it_is_me(page, server):
-    page.wait_for_url("**/accounts/reauthenticate/**")
-    page.fill("[name=password]", server.password)
-    page.press("[name=password]", "Enter")
-
-
 def go_to_by_keyboard(page, name):
     """Press Tab until the link, button or field called `name` has the focus."""
     for _ in range(60):
@@ -72,9 +66,8 @@ def test_an_app_from_its_first_form_to_its_end(server, script):
         assert "leave Pawprint out of it" in page.inner_text("#main")
         page.get_by_label("Name", exact=True).fill("Night Census")
         page.get_by_role("button", name="Register the app").click()
-        confirm_it_is_me(page, server)
 
-        page.get_by_role("heading", name="Keep this secret now").wait_for()
+        page.get_by_role("heading", name="Save this secret now").wait_for()
         secret = page.inner_text("#secret").strip()
         client_id = page.locator("[data-copyable] pre").first.inner_text().strip()
         copy = page.get_by_role("button", name="Copy the client_secret")
@@ -87,7 +80,7 @@ def test_an_app_from_its_first_form_to_its_end(server, script):
         page.get_by_role("link", name="Make a new one").click()
         page.get_by_role("button", name="Make a new secret").click()
         newer = page.inner_text("#secret").strip()
-        page.get_by_role("link", name="I have kept it").click()
+        page.get_by_role("link", name="I have saved it").click()
         page.get_by_role("link", name="Remove").click()
         assert "was not used yet" in page.inner_text("#main")
         page.get_by_role("button", name="Remove it").click()
@@ -141,8 +134,6 @@ def register(page, server, preset, **fields):
     for name, value in fields.items():
         page.fill(f"[name={name}]", value)
     page.get_by_role("button", name="Register the app").click()
-    if preset == "machine":
-        confirm_it_is_me(page, server)
     page.locator(".first-steps").wait_for()
     return [step.inner_text() for step in page.locator(".first-steps pre").all()]
 
@@ -153,28 +144,56 @@ def in_a_shell(*commands):
     ).stdout
 
 
-def test_the_first_steps_of_a_machine_end_with_a_token(server):
+def test_the_first_steps_of_a_machine_end_with_a_call(server):
     with browser_page() as page:
         sign_in(page, server, "user3")
-        steps = register(page, server, "machine", name="Moon Census")
-    assert json.loads(in_a_shell(*steps))["access_token"].startswith("pawat_")
+        named, get_token, call = register(page, server, "machine", name="Moon Census")
+    token = json.loads(in_a_shell(named, get_token))["access_token"]
+    assert in_a_shell(named, call.replace("TOKEN=…", f"TOKEN={token}")).startswith('{"next":')
 
 
-def test_the_first_steps_of_an_app_for_people_end_with_a_token(server):
+def test_the_first_steps_of_a_device_end_with_a_call_and_new_tokens(server):
+    with browser_page() as page:
+        sign_in(page, server, "user3")
+        named, codes, ask, call, again, example = register(page, server, "device", name="Feeder")
+        codes = json.loads(in_a_shell(named, codes))
+        page.goto(codes["verification_uri_complete"])
+        page.get_by_role("button", name="Go on").click()
+        page.get_by_role("button", name="Allow").click()
+        page.get_by_role("heading", name="The device is connected").wait_for()
+    ask = ask.replace("DEVICE_CODE=…", f"DEVICE_CODE={codes['device_code']}")
+    check_tokens(named, in_a_shell(named, ask), call, again)
+    assert example == ".venv/bin/python examples/device_code.py"
+
+
+def check_tokens(named, tokens, call, again):
+    """Check that the access token opens the API, and that the refresh token brings new ones."""
+    tokens = json.loads(tokens)
+    call = call.replace("TOKEN=…", f"TOKEN={tokens['access_token']}")
+    assert in_a_shell(named, call).startswith('{"next":')
+    again = again.replace("REFRESH_TOKEN=…", f"REFRESH_TOKEN={tokens['refresh_token']}")
+    assert json.loads(in_a_shell(named, again))["access_token"] != tokens["access_token"]
+
+
+def test_the_first_steps_of_an_app_for_people_end_with_a_call_and_new_tokens(server):
     redirect_uri = "http://127.0.0.1/callback?for='walks'&x=1"
     with browser_page() as page:
         sign_in(page, server, "user3")
-        named, pkce, address, exchange, *_ = register(
+        named, pkce, address, exchange, call, again = register(
             page, server, "native", name="Cat Walks", redirect_uris=redirect_uri
         )
-        verifier, url = in_a_shell(named, pkce, 'echo "$VERIFIER"', address).split()
+        verifier, state, url = in_a_shell(named, pkce, 'echo "$VERIFIER" "$STATE"', address).split()
         page.goto(url)
         with page.expect_request(lambda request: "code=" in request.url) as sent:
             page.get_by_role("button", name="Allow").click()
-        code = re.search(r"[?&]code=(\w+)", sent.value.url)[1]
-    exchange = exchange.replace("CODE=…", f"CODE={code}")
-    tokens = json.loads(in_a_shell(named, f"VERIFIER={verifier}", exchange))
-    assert tokens["scope"] == "pets:read users:read"
+        answer = sent.value.url
+    code = re.search(r"[?&]code=(\w+)", answer)[1]
+    assert re.search(r"[?&]state=(\w+)", answer)[1] == state
+    exchange = exchange.replace("CODE=…", f"CODE={code}").replace("CAME=…", f"CAME={state}")
+    kept = f"VERIFIER={verifier} STATE={state}"
+    tokens = in_a_shell(named, kept, exchange)
+    assert json.loads(tokens)["scope"] == "pets:read users:read"
+    check_tokens(named, tokens, call, again)
 
 
 def test_no_page_of_the_portal_is_wider_than_a_phone(server):
@@ -183,7 +202,6 @@ def test_no_page_of_the_portal_is_wider_than_a_phone(server):
         page.get_by_role("link", name="Pawprint demo machine").click()
         app = page.url
         page.goto(f"{app}secret/")
-        confirm_it_is_me(page, server)
         for url in [
             *(app, f"{app}edit/", f"{app}secret/", f"{app}delete/"),
             f"{server.url}/accounts/apps/",
@@ -202,7 +220,7 @@ def test_a_picture_that_is_too_large_is_refused_before_it_is_sent(server):
         large = {"name": "logo.png", "mimeType": "image/png", "buffer": bytes(2_000_000)}
         page.set_input_files("[name=logo]", large)
         said = page.eval_on_selector("[name=logo]", "field => field.validationMessage")
-        assert said == "Choose a smaller picture: 900 kB at most."
+        assert said == "Choose a smaller picture: 943 kB at most."
         assert page.eval_on_selector("[name=logo]", "field => field.files.length") == 0
         page.set_input_files("[name=logo]", large | {"buffer": bytes(900)})
         assert page.eval_on_selector("[name=logo]", "field => field.validationMessage") == ""

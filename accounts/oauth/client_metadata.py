@@ -166,7 +166,7 @@ def strings(metadata, name):
 
 def checked(name, value, longest=LONGEST_URI):
     if not isinstance(value, str):
-        raise InvalidMetadataError(f"{name} is or holds what is no string.")
+        raise InvalidMetadataError(f"{name} must be a string, or a list of strings.")
     if len(value) > longest:
         raise InvalidMetadataError(f"{name} must be {longest:,} characters long at most.")
     # A NUL byte and half a surrogate pair are nothing that a database can hold.

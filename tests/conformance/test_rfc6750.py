@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import requests
 
 from .client import basic, bearer
 from .matrix import of
@@ -96,7 +97,12 @@ def test_a_token_comes_in_the_header(world, path, scheme):
 def test_a_token_in_the_body_of_a_get_is_ignored(world):
     token = world.token("openid pets:read")
     for path in ("/api/v1/me/", "/o/userinfo/"):
-        assert world.web.call(path, data={"access_token": token}).status_code == 401
+        try:
+            answer = world.web.call(path, data={"access_token": token})
+        except requests.ConnectionError:
+            # A server may answer a GET and close before it has read a body nobody asked for.
+            answer = world.web.call(path, data={"access_token": token})
+        assert answer.status_code == 401
 
 
 @requirement("2.3", "SHOULD NOT", "A token in the address is not taken")
