@@ -194,7 +194,7 @@ def flatten(details, field=""):
 def handler(status, code, detail):
     """Return a Django error handler that answers a problem under /api/ and a page elsewhere."""
 
-    def handle(request, exception=None):
+    def handle(request, exception=None, reason=""):
         if request.path.startswith("/api/"):
             return problem_response(request, status, code, detail)
         if request.path.startswith(OAUTH_ENDPOINTS) and status in {400, 411, 413, 500}:
@@ -213,6 +213,11 @@ def handler(status, code, detail):
 
 bad_request = handler(400, "malformed", "The request cannot be read.")
 permission_denied = handler(403, "permission_denied", "This is not allowed.")
+csrf_failure = handler(
+    403,
+    "permission_denied",
+    "The form was open for too long, or came from elsewhere. Load it again and send it once more.",
+)
 not_found = handler(404, "not_found", "There is nothing at this address.")
 server_error = handler(
     500, "internal_error", "The request failed; it is logged under its request_id."

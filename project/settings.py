@@ -100,6 +100,7 @@ SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret("secret_key", lambda: secr
 TRUSTED_PROXY_COUNT = number("TRUSTED_PROXY_COUNT", 0)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
 
+CSRF_FAILURE_VIEW = "api.errors.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if _public.scheme in {"http", "https"} else []
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _public.scheme == "https" else 0
@@ -202,6 +203,9 @@ else:
 if "postgresql" in _database["ENGINE"]:
     needs("psycopg", "DATABASE_URL")
 CACHES = {"default": address("CACHE_URL", env.cache_url, "locmemcache://pawprint")}
+if "locmem" in CACHES["default"]["BACKEND"]:
+    # What is tried too often is counted here: 300 entries, as Django has it, are soon pushed out.
+    CACHES["default"].setdefault("OPTIONS", {}).setdefault("MAX_ENTRIES", 100_000)
 if "redis" in CACHES["default"]["BACKEND"]:
     needs("redis", "CACHE_URL")
 vars().update(address("EMAIL_URL", env.email_url, "consolemail://"))

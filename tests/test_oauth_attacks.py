@@ -228,6 +228,34 @@ def test_a_redirect_uri_that_is_not_the_registered_one_is_shown_and_not_followed
 
 
 @pytest.mark.parametrize(
+    "overrides", [{"scope": "nothing"}, {"response_type": "token"}, {"code_challenge": None}]
+)
+def test_nobody_is_sent_on_by_an_error_before_they_signed_in(alice_in_browser, app, overrides):
+    """RFC 9700 §4.11.2: anybody can register an app, and make a link that leads to it."""
+    query = authorization_request(app, **overrides)
+    answer = Client().get(AUTHORIZE, query)
+    assert answer["Location"].startswith("/accounts/login/?next=")
+    assert "error" in redirected_with(alice_in_browser.get(AUTHORIZE, query))
+    assert "error" in redirected_with(Client().get(AUTHORIZE, query | {"prompt": "none"}))
+
+
+def test_an_app_that_registered_itself_gets_a_link_and_no_redirect_after_sign_out(db, evil):
+    evil.registration_source = Application.RegistrationSource.DCR
+    evil.post_logout_redirect_uris = "https://evil.example/bye"
+    evil.save()
+    query = {"client_id": evil.client_id, "post_logout_redirect_uri": "https://evil.example/bye"}
+    answer = Client().get("/o/logout/", query)
+    assert answer.status_code == 200
+    assert 'href="https://evil.example/bye"' in answer.text
+
+
+def test_a_scope_that_is_named_often_is_asked_once(alice_in_browser, app):
+    query = authorization_request(app, scope="pets:read " * 50 + "pets:write")
+    page = alice_in_browser.get(AUTHORIZE, query)
+    assert [row["name"] for row in page.context["scopes"]] == ["pets:read", "pets:write"]
+
+
+@pytest.mark.parametrize(
     ("uri", "is_its_own"),
     [
         ("http://127.0.0.1:54321/callback", True),

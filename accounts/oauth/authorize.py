@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpResponseRedirect, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
@@ -31,6 +31,7 @@ from .requests import plain, repeated, see_other, token_error
 from .validator import invalid_target, problem_with_resources
 
 LONGEST_NONCE = 255
+LONGEST_SIGN_IN = 600  # seconds, from being asked for it to having done it
 NOT_SUPPORTED = {
     "registration": openid_errors.RegistrationNotSupported,
     "request": openid_errors.RequestNotSupported,
@@ -61,6 +62,7 @@ class AuthorizationView(OAuthLibMixin, FormView):
     client at its redirect URI (RFC 6749 §4.1.2.1), and names its issuer (RFC 9207 §2).
     """
 
+    http_method_names = ["get", "post", "head", "options"]
     template_name = "oauth2_provider/authorize.html"
     form_class = ConsentForm
 
@@ -93,7 +95,10 @@ class AuthorizationView(OAuthLibMixin, FormView):
         if "openid" in scopes and "redirect_uri" not in request.GET:
             return self.refuse_form("invalid_request", "OpenID Connect wants the redirect_uri.")
         asked = {name: credentials.get(name) or "" for name in CARRIED}
-        asked |= {"scope": " ".join(scopes), "resource": request.GET.getlist("resource")}
+        asked |= {
+            "scope": " ".join(dict.fromkeys(scopes)),
+            "resource": request.GET.getlist("resource"),
+        }
         application = Application.objects.select_related("user").get(client_id=asked["client_id"])
         prompt = set(request.GET.get("prompt", "").split())
         try:
@@ -137,6 +142,8 @@ class AuthorizationView(OAuthLibMixin, FormView):
                     consent.remember(self.request.user, application, scopes, granted)
         except errors.OAuth2Error as error:
             return self.refuse(error, application, asked)
+        except IntegrityError:  # the app was deleted just now
+            return self.form_invalid(form)
         return response
 
     def form_invalid(self, form):
@@ -185,8 +192,9 @@ class AuthorizationView(OAuthLibMixin, FormView):
         # Since when it is wanted is kept with the session, not in the address, where whoever sits
         # in front of the browser could strike it out.
         this = sha256(query.urlencode().encode()).hexdigest()
-        wanted_since = session.get("sign_in_wanted", {}).get(this)
-        if wanted_since is not None and since >= wanted_since:
+        wanted_since = session.get("sign_in_wanted", {}).get(this, 0)
+        is_recent = time.time() - wanted_since < LONGEST_SIGN_IN
+        if is_recent and since >= wanted_since:
             del session["sign_in_wanted"]
             return False
         session["sign_in_wanted"] = {this: time.time()}
@@ -250,6 +258,8 @@ class AuthorizationView(OAuthLibMixin, FormView):
 
     def refuse(self, error, application, asked):
         """Tell the client at its redirect URI, which was found to be its own."""
+        if self.must_sign_in_first():
+            return redirect_to_login(self.here, settings.LOGIN_URL)
         if not application.redirect_uri_allowed(asked["redirect_uri"]):
             return self.refuse_request(FatalClientError(errors.MismatchingRedirectURIError()))
         error.state = error.state or asked["state"]
@@ -266,7 +276,15 @@ class AuthorizationView(OAuthLibMixin, FormView):
                 metadata_documents.problem_with(client_id) or oauth_error.description
             )
             return self.render_to_response({"error": oauth_error}, status=400)
+        if self.must_sign_in_first():
+            return redirect_to_login(self.here, settings.LOGIN_URL)
         return self.redirect(oauth_error.in_uri(oauth_error.redirect_uri), application)
+
+    def must_sign_in_first(self):
+        """Return whether nobody may be sent on yet: anybody can register an app and make a link
+        that leads to it by way of an error (RFC 9700 §4.11.2)."""
+        silent = "none" in self.request.GET.get("prompt", "").split()
+        return not (silent or self.request.user.is_authenticated)
 
     def redirect(self, uri, application):
         # RFC 9207 §2: errors name their issuer too; the toolkit adds it to codes only.

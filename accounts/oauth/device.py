@@ -21,6 +21,7 @@ from .validator import problem_with_resources
 
 # RFC 8628 §5.1: a code has 34 bits and half an hour; a person types a handful in that time.
 CODES_BY_PERSON = Budget("user-code", 10, 10 * 60)
+DEVICES = Budget("device-authorization", 600, 10 * 60)
 CODES_BY_ADDRESS = Budget("user-code-address", 50, 10 * 60)
 
 
@@ -41,7 +42,14 @@ class DeviceAuthorizationView(views.DeviceAuthorizationView):
         client = Application.objects.filter(client_id=client_id).first()
         if client and not client.allows_grant_type(Application.GRANT_DEVICE_CODE):
             return token_error("unauthorized_client", "The app is not one for devices.")
-        asked = set(request.POST.get("scope", "").split())
+        if wait := DEVICES.spend(neighbourhood(request.META["REMOTE_ADDR"])):
+            response = token_error("slow_down", "Too many device codes; try later.", 429)
+            response["Retry-After"] = str(wait)
+            return response
+        scopes = dict.fromkeys(request.POST.get("scope", "").split())
+        if scopes:
+            request.POST["scope"] = " ".join(scopes)
+        asked = set(scopes)
         if client and not asked <= set(get_scopes_backend().get_available_scopes(client)):
             return token_error("invalid_scope", "The app may not ask for this scope.")
         resources = request.POST.getlist("resource")

@@ -102,6 +102,18 @@ class LogoutView(views.RPInitiatedLogoutView):
             return see_other(f"{request.path}?{urlencode(named)}")
         return csrf_protect(super().dispatch)(request, *args, **kwargs)
 
+    def do_logout(
+        self, application=None, post_logout_redirect_uri=None, state=None, token_user=None
+    ):
+        registered_itself = application and application.registration_source != "manual"
+        trusted = not registered_itself or application.is_verified
+        if post_logout_redirect_uri and not trusted and not self.request.user.is_authenticated:
+            # Nobody is there to be asked, and anybody can register where to send them (RFC 9700
+            # §4.11.2): a link, and no redirect.
+            context = {"application": application, "back_to": post_logout_redirect_uri}
+            return self.render_to_response(context)
+        return super().do_logout(application, post_logout_redirect_uri, state, token_user)
+
     def validate_logout_request(self, id_token_hint, client_id, post_logout_redirect_uri):
         """Return `(application, user)`, each None where it is not known; raises OIDCError."""
         user = None
