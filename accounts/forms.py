@@ -139,11 +139,12 @@ class AppForm(forms.Form):
             self.fields[name].problem_with = self.problem_with_redirect
         self.fields["allowed_origins"].problem_with = problem_with_origin
         scopes = get_scopes_backend().get_all_scopes()
-        for name in ("scope", "default_scope"):
+        kept = {*self.initial["scope"], *self.initial["default_scope"]}
+        for name in ("scope", "default_scope"):  # the same ones: they share the rows of a table
             self.fields[name].choices = [
                 (scope, preset.sentence_of(scope, sentence))
                 for scope, sentence in scopes.items()
-                if preset.offers_scope(scope) or scope in self.initial[name]
+                if preset.offers_scope(scope) or scope in kept
             ]
         also = [*preset.more_grant_types, *self.initial["extra_grant_types"]]
         self.fields["extra_grant_types"].choices = [

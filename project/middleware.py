@@ -1,5 +1,6 @@
 """What every request gets: an id, its true address, and one line in the log."""
 
+import contextlib
 import ipaddress
 import re
 import time
@@ -32,6 +33,7 @@ class RequestMiddleware:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)
         response = self.get_response(request)
+        read_to_the_end(request)
         response["X-Request-ID"] = request.request_id
         log.info(
             "request",
@@ -42,6 +44,15 @@ class RequestMiddleware:
             **caller(request),
         )
         return response
+
+
+def read_to_the_end(request):
+    """Read what a view left of a body: a server closes the connection over an unread one, and the
+    client's next request on it would fail."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if length.isdecimal() and 0 < int(length) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        with contextlib.suppress(OSError):  # the caller has gone
+            request.read()
 
 
 class FrameMiddleware:

@@ -881,3 +881,10 @@ def test_staff_can_delete_somebody_whose_apps_hold_tokens(app, alice, bob, staff
     path = reverse("admin:accounts_user_delete", args=[bob.pk])
     assert staff.post(path, {"post": "yes"}).status_code == 302
     assert not Application.objects.filter(pk=app.pk).exists()
+
+
+def test_an_app_with_scopes_that_its_kind_is_not_offered_can_be_edited(machine, bob_in_browser):
+    machine.scope, machine.default_scope = "pets:read pets:write", ""
+    machine.save()
+    page = open_page(bob_in_browser, f"/accounts/apps/{machine.pk}/edit/")
+    assert 'value="pets:write"' in page.text

@@ -238,6 +238,7 @@ def test_a_person_takes_everything_back_by_one_click(server):
         page.wait_for_url(re.compile("[?&]code="))
         page.goto(f"{server.url}/accounts/connections/")
         assert "See the pets you can see" in page.inner_text("#main")
-        page.get_by_role("button", name="Take everything back").click()
-        page.get_by_text("No app holds anything of yours").wait_for()
+        name = "Take everything back from Pawprint API documentation"
+        page.get_by_role("button", name=name).click()
+        page.get_by_text("holds nothing").first.wait_for()
         assert "Pawprint API documentation holds nothing" in page.inner_text("#main")

@@ -5,6 +5,7 @@ import logging
 import sys
 
 import pytest
+import requests
 import structlog
 from django.conf import settings
 from django.test import Client
@@ -282,3 +283,16 @@ def test_the_log_holds_no_address_that_is_a_secret(db, caplog):
     assert len(lines) == 2
     assert "SECRETTOKEN" not in lines[0]
     assert "%1B" in lines[1]
+
+
+@pytest.mark.server
+def test_a_connection_outlives_a_body_that_nobody_read(server):
+    """A refusal comes before the body is read; the next request on the connection must not fail."""
+    body = {"name": "x" * 50_000}
+    with requests.Session() as session:
+        for _ in range(20):
+            refused = session.delete(f"{server.url}/o/register/nobody/", json=body, timeout=10)
+            assert refused.status_code == 401
+            assert "close" not in refused.headers.get("Connection", "")
+            live = session.get(f"{server.url}/health/live", timeout=10)
+            assert live.status_code == 200
