@@ -4,7 +4,6 @@ from django.urls import include, path, re_path, register_converter
 from django.views.decorators.cache import never_cache
 from oauth2_provider import views as toolkit
 
-from . import views
 from .oauth import (
     authorize,
     device,
@@ -15,6 +14,7 @@ from .oauth import (
     requests,
     token,
 )
+from .views import apps, connections
 
 
 class PrintableConverter:
@@ -90,18 +90,18 @@ oauth_urlpatterns = [
 ]
 
 apps_urlpatterns = [
-    path("apps/", views.apps, name="apps"),
-    path("apps/new/", views.app_new, name="app-new"),
-    path("apps/<int:pk>/", views.app, name="app"),
-    path("apps/<int:pk>/edit/", views.app_edit, name="app-edit"),
-    path("apps/<int:pk>/secret/", views.app_secret, name="app-secret"),
-    path("apps/<int:pk>/secret/older/", views.app_drop_secret, name="app-drop-secret"),
-    path("apps/<int:pk>/revoke/", views.app_revoke, name="app-revoke"),
-    path("apps/<int:pk>/delete/", views.app_delete, name="app-delete"),
-    path("apps/<int:pk>/switch/", views.app_switch, name="app-switch"),
-    path("apps/<int:pk>/logo.png", views.app_logo, name="app-logo"),
-    path("connections/", views.connections, name="connections"),
-    path("connections/<int:pk>/", views.disconnect, name="disconnect"),
+    path("apps/", apps.apps, name="apps"),
+    path("apps/new/", apps.app_new, name="app-new"),
+    path("apps/<int:pk>/", apps.app, name="app"),
+    path("apps/<int:pk>/edit/", apps.app_edit, name="app-edit"),
+    path("apps/<int:pk>/secret/", apps.app_secret, name="app-secret"),
+    path("apps/<int:pk>/secret/older/", apps.app_drop_secret, name="app-drop-secret"),
+    path("apps/<int:pk>/revoke/", apps.app_revoke, name="app-revoke"),
+    path("apps/<int:pk>/delete/", apps.app_delete, name="app-delete"),
+    path("apps/<int:pk>/switch/", apps.app_switch, name="app-switch"),
+    path("apps/<int:pk>/logo.png", apps.app_logo, name="app-logo"),
+    path("connections/", connections.connections, name="connections"),
+    path("connections/<int:pk>/", connections.disconnect, name="disconnect"),
 ]
 
 urlpatterns = [

@@ -17,10 +17,10 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
-from accounts.forms import MAXIMUM_LOGO_KB
+from accounts.forms.apps import MAXIMUM_LOGO_KB
 from accounts.models import AccessToken, Application, ApplicationLogo, Consent, Grant, RefreshToken
 from accounts.presets import PRESETS
-from accounts.views import MAXIMUM_APPS
+from accounts.views.apps import MAXIMUM_APPS
 
 from .conftest import bearer, make_key, make_token
 from .oauth import SECRET, token_request

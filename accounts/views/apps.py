@@ -1,4 +1,4 @@
-"""The pages of an account about apps: those a person publishes, and those they let in."""
+"""The pages of an account about the apps that a person publishes."""
 
 import hashlib
 from functools import wraps
@@ -16,11 +16,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from oauth2_provider.generators import generate_client_id
 
-from .connections import connections_of, last_used, people_of
-from .first_steps import first_steps
-from .forms import AppForm
-from .models import Application, ApplicationLogo, User
-from .presets import ALL, PRESETS, preset_of
+from accounts.connections import last_used, people_of
+from accounts.first_steps import first_steps
+from accounts.forms.apps import AppForm
+from accounts.models import Application, ApplicationLogo, User
+from accounts.presets import ALL, PRESETS, preset_of
 
 MAXIMUM_APPS = 50
 OPEN_FORMS, SECRET_DUE = "app_forms", "app_secret_due"  # in the session
@@ -39,9 +39,6 @@ def page_of_ones_own(view):
         return view(request, application, **kwargs)
 
     return wrapped
-
-
-# --- Apps you publish --------------------------------------------------------------------------
 
 
 @never_cache
@@ -315,30 +312,3 @@ def app_logo(request, pk):
         headers={"ETag": etag, "Cache-Control": "public, max-age=300"},
     )
     return get_conditional_response(request, etag=etag, response=response)
-
-
-# --- Apps you let in ---------------------------------------------------------------------------
-
-
-@never_cache
-@login_required
-@require_GET
-def connections(request):
-    """The apps that hold anything of the person."""
-    return render(
-        request, "accounts/connections.html", {"connections": connections_of(request.user)}
-    )
-
-
-@never_cache
-@login_required
-@require_POST
-def disconnect(request, pk):
-    """Take back everything that one app holds of the person."""
-    held = [c.application for c in connections_of(request.user) if c.application.pk == pk]
-    # Which other apps there are is not told here.
-    name = str(held[0]) if held else "That app"
-    for application in held:
-        application.revoke_all(request.user)
-    messages.success(request, f"{name} holds nothing of yours any more.")
-    return redirect("connections")

@@ -7,10 +7,10 @@ from django.core.validators import URLValidator
 from django.db import transaction
 from oauth2_provider.scopes import get_scopes_backend
 
-from . import logos, names
-from .models import Application, ApplicationLogo
-from .presets import GRANT_TYPES
-from .uris import problem_with_origin, problem_with_redirect
+from accounts import logos, names
+from accounts.models import Application, ApplicationLogo
+from accounts.presets import GRANT_TYPES
+from accounts.uris import problem_with_origin, problem_with_redirect
 
 # The body of a request has a limit too: the rest of the form has to fit in beside the picture.
 MAXIMUM_LOGO_KB = settings.DATA_UPLOAD_MAX_MEMORY_SIZE * 9 // 10_000
