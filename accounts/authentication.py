@@ -157,7 +157,7 @@ class ApiKeyAuthentication(CredentialAuthentication):
         api_key = keys_of_users.filter(key_id=key_id).first()
         if api_key is None or not api_key.matches(key):
             raise InvalidCredential(self.REFUSAL)
-        if api_key.revoked_at or not api_key.user.is_active:
+        if api_key.revoked_at or api_key.disabled_at or not api_key.user.is_active:
             raise InvalidCredential(self.REFUSAL)
         if api_key.is_expired():
             raise InvalidCredential("The API key has expired.")

@@ -84,7 +84,8 @@ class ApiKeyManager(models.Manager):
 
         `scopes` are names from the settings' list, `expires_in` a timedelta of at most 366 days
         (90 days unless said), `allowed_ips` addresses or networks; none means any address.
-        Raises ValidationError with the field's name for anything that is not so.
+        Raises ValidationError with the field's name for anything that is not so, and without one
+        where the person has MOST_PER_USER live keys already.
         """
         key, key_id = keys.generate()
         pepper = keys.current_pepper()
@@ -100,20 +101,39 @@ class ApiKeyManager(models.Manager):
             + (ApiKey.DEFAULT_LIFETIME if expires_in is None else expires_in),
         )
         api_key.full_clean()
-        api_key.save(force_insert=True)
+        with transaction.atomic():
+            # Locked: of many that are made at once, each counts those before it.
+            User.objects.select_for_update().get(pk=user.pk)
+            if self.live().filter(user=user).count() >= ApiKey.MOST_PER_USER:
+                raise ValidationError(
+                    f"There are {ApiKey.MOST_PER_USER} live keys, as many as one account can have; "
+                    "revoke one first."
+                )
+            api_key.save(force_insert=True)
         return api_key, key
+
+    def live(self):
+        """Keys that work, or would when they are switched on again."""
+        return self.filter(revoked_at=None, expires_at__gt=timezone.now())
 
 
 class ApiKey(models.Model):
     """A key that acts for its user within its scopes.
 
-    What widens a key (user, scope, expiry, addresses) is fixed when it is made.  Only a digest
-    is stored: the key itself is shown once.
+    What widens a key (user, scope, expiry, addresses) is fixed when it is made; it may only end
+    sooner.  Only a digest is stored: the key itself is shown once.
     """
 
     DEFAULT_LIFETIME = timedelta(days=90)
     MAXIMUM_LIFETIME = timedelta(days=366)
+    MOST_PER_USER = 25
     FIXED = ("user_id", "key_id", "pepper", "digest", "scope", "allowed_ips", "expires_at")
+
+    class Exposure(models.TextChoices):
+        """How somebody else may have come to know a key."""
+
+        REPORTED = "reported", "reported as leaked"
+        PLAIN_HTTP = "plain_http", "sent without encryption"
 
     user = models.ForeignKey(User, models.CASCADE, related_name="api_keys")
     name = models.CharField(max_length=100)
@@ -128,7 +148,20 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_ip = models.GenericIPAddressField(null=True, blank=True, editable=False)
+    disabled_at = models.DateTimeField(
+        "switched off at", null=True, blank=True, help_text="It may be switched on again."
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
+    exposed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    exposed_how = models.CharField(
+        max_length=10, choices=Exposure.choices, blank=True, editable=False
+    )
+    replaced_by = models.ForeignKey(
+        "self", models.SET_NULL, null=True, editable=False, related_name="replaces"
+    )
+    expiry_told_at = models.DateTimeField(
+        null=True, editable=False, help_text="When its owner was told that it expires soon."
+    )
 
     objects = ApiKeyManager()
 
@@ -150,6 +183,8 @@ class ApiKey(models.Model):
         if not self._state.adding:
             as_made = ApiKey.objects.values(*self.FIXED).get(pk=self.pk)
             changed = [name for name in self.FIXED if getattr(self, name) != as_made[name]]
+            if self.expires_at < as_made["expires_at"]:
+                changed.remove("expires_at")
             if changed:
                 raise ValidationError(f"{', '.join(changed)} is fixed when a key is made.")
         super().save(*args, **kwargs)
@@ -194,7 +229,8 @@ class ApiKey(models.Model):
 
     def is_valid(self, scopes=None):
         """Return whether the key is live and has `scopes`."""
-        return self.revoked_at is None and not self.is_expired() and self.allow_scopes(scopes or ())
+        is_on = self.revoked_at is None and self.disabled_at is None
+        return is_on and not self.is_expired() and self.allow_scopes(scopes or ())
 
     def allows_address(self, address):
         """Return whether the key may be used from `address`."""

@@ -8,6 +8,8 @@ import uuid
 from urllib.parse import quote
 
 import structlog
+from csp.constants import SELF
+from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.utils.functional import SimpleLazyObject
 
@@ -55,17 +57,25 @@ def read_to_the_end(request):
             request.read()
 
 
-class FrameMiddleware:
-    """No page of ours is shown within another's (RFC 9700 §4.16); old browsers learn the same by
-    X-Frame-Options."""
+class PolicyMiddleware(CSPMiddleware):
+    """The Content-Security-Policy of CONTENT_SECURITY_POLICY, loosened for two kinds of pages.
 
-    def __init__(self, get_response):
-        self.get_response = get_response
+    `form-action` also judges where the answer to a form redirects to: not on pages whose form may
+    send a person on to an app.  The admin's scripts are Django's and have no nonce.
+    """
 
-    def __call__(self, request):
-        response = self.get_response(request)
-        response.headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
-        return response
+    LEADS_ON = (
+        "/o/",
+        *(f"/accounts/{page}/" for page in ("login", "signup", "reauthenticate", "2fa")),
+    )
+
+    def get_policy_parts(self, request, response, report_only=False):
+        parts = super().get_policy_parts(request, response, report_only)
+        if request.path.startswith(self.LEADS_ON):
+            parts.replace = {"form-action": None} | (parts.replace or {})
+        elif request.path.startswith("/admin/"):
+            parts.replace = {"script-src": [SELF]} | (parts.replace or {})
+        return parts
 
 
 def loggable_path(request):
