@@ -22,23 +22,39 @@ class UserAdmin(BaseUserAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):
-    list_display = ("name", "key_id", "user", "scope", "expires_at", "last_used_at", "revoked_at")
+    """Keys: to be seen, revoked and removed, never made or changed."""
+
+    list_display = ("name", "key_id", "user", "scope", "state", "expires_at", "last_used_at")
+    list_filter = ("exposed_how",)
     search_fields = ("name", "key_id", "user__username")
     list_select_related = ("user",)
     readonly_fields = (
         "user", "key_id", "scope", "allowed_ips", "expires_at",
-        "created_at", "last_used_at", "last_used_ip", "revoked_at",
+        "created_at", "last_used_at", "last_used_ip", "disabled_at", "revoked_at",
+        "exposed_at", "exposed_how", "replaced_by",
     )  # fmt: skip
     fields = ("name", *readonly_fields)
-    actions = ["revoke"]
+    actions = ("revoke",)
 
     def has_add_permission(self, request):
+        return False  # the account's pages make keys, and show them to their owner
+
+    def has_change_permission(self, request, obj=None):
         return False
 
-    @admin.action(description="Revoke the selected keys")
+    @admin.display
+    def state(self, api_key):
+        if api_key.revoked_at:
+            return "revoked"
+        if not api_key.is_live:
+            return "expired"
+        return "off" if api_key.disabled_at else "on"
+
+    @admin.action(description="Revoke the selected keys", permissions=["delete"])
     def revoke(self, request, queryset):
         for api_key in queryset.filter(revoked_at=None):
             api_key.revoke()
+            self.log_change(request, api_key, "Revoked.")
 
 
 # --- The toolkit registers these itself, by their names in settings.OAUTH2_PROVIDER ----------

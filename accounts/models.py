@@ -79,15 +79,17 @@ class User(AbstractUser):
 
 
 class ApiKeyManager(models.Manager):
-    def create_key(self, user, name, scopes, expires_in=None, allowed_ips=()):
+    def create_key(self, user, name, scopes, expires_in=None, allowed_ips=(), key_id=None):
         """Store a new key and return `(api_key, key)`; `key` is in clear here and nowhere else.
 
         `scopes` are names from the settings' list, `expires_in` a timedelta of at most 366 days
         (90 days unless said), `allowed_ips` addresses or networks; none means any address.
         Raises ValidationError with the field's name for anything that is not so, and without one
-        where the person has MOST_PER_USER live keys already.
+        where the person has MOST_PER_USER live keys already; IntegrityError where a `key_id` that
+        is given is that of a key already.
         """
-        key, key_id = keys.generate()
+        key_id = key_id or keys.generate()[1]
+        key = keys.generate_token(f"{keys.PREFIX}{key_id}_")
         pepper = keys.current_pepper()
         api_key = self.model(
             user=user,
@@ -100,11 +102,12 @@ class ApiKeyManager(models.Manager):
             expires_at=timezone.now()
             + (ApiKey.DEFAULT_LIFETIME if expires_in is None else expires_in),
         )
-        api_key.full_clean()
+        # Whose id it is the database alone decides, also between two at once.
+        api_key.full_clean(validate_unique=False)
         with transaction.atomic():
             # Locked: of many that are made at once, each counts those before it.
             User.objects.select_for_update().get(pk=user.pk)
-            if self.live().filter(user=user).count() >= ApiKey.MOST_PER_USER:
+            if self.has_no_room(user):
                 raise ValidationError(
                     f"There are {ApiKey.MOST_PER_USER} live keys, as many as one account can have; "
                     "revoke one first."
@@ -115,6 +118,9 @@ class ApiKeyManager(models.Manager):
     def live(self):
         """Keys that work, or would when they are switched on again."""
         return self.filter(revoked_at=None, expires_at__gt=timezone.now())
+
+    def has_no_room(self, user):
+        return self.live().filter(user=user).count() >= ApiKey.MOST_PER_USER
 
 
 class ApiKey(models.Model):
@@ -127,6 +133,7 @@ class ApiKey(models.Model):
     DEFAULT_LIFETIME = timedelta(days=90)
     MAXIMUM_LIFETIME = timedelta(days=366)
     MOST_PER_USER = 25
+    SOON = timedelta(days=14)
     FIXED = ("user_id", "key_id", "pepper", "digest", "scope", "allowed_ips", "expires_at")
 
     class Exposure(models.TextChoices):
@@ -176,7 +183,7 @@ class ApiKey(models.Model):
         ]
 
     def __str__(self):
-        return f"{self.name} ({keys.PREFIX}{self.key_id}_…)"
+        return f"{self.name} ({self.masked})"
 
     def save(self, *args, **kwargs):
         """Save the key; ValidationError where a change would make it another key."""
@@ -229,8 +236,42 @@ class ApiKey(models.Model):
 
     def is_valid(self, scopes=None):
         """Return whether the key is live and has `scopes`."""
-        is_on = self.revoked_at is None and self.disabled_at is None
-        return is_on and not self.is_expired() and self.allow_scopes(scopes or ())
+        return self.is_live and self.disabled_at is None and self.allow_scopes(scopes or ())
+
+    @property
+    def is_live(self):
+        """Whether it works, or would when it is switched on again."""
+        return self.revoked_at is None and not self.is_expired()
+
+    def check_that_it_can_be_rotated(self):
+        """ValidationError where it ended or was replaced already."""
+        if self.replaced_by_id:
+            raise ValidationError("This key was replaced already; rotate the newer one.")
+        if not self.is_live:
+            raise ValidationError("This key has ended; make a new one like it instead.")
+
+    @property
+    def can_be_rotated(self):
+        return self.is_live and self.replaced_by_id is None
+
+    @property
+    def ends_soon(self):
+        return self.is_live and self.expires_at - timezone.now() < self.SOON
+
+    @property
+    def lifetime(self):
+        """How long it lives from its making to its end, in whole minutes."""
+        return timedelta(minutes=round((self.expires_at - self.created_at).total_seconds() / 60))
+
+    @property
+    def time_left(self):
+        """How long it lives on, such as "12 days" or "1 hour"."""
+        return in_words(self.expires_at - timezone.now())
+
+    @property
+    def masked(self):
+        """What of the key may be seen: enough to tell it from others."""
+        return f"{keys.PREFIX}{self.key_id}_…"
 
     def allows_address(self, address):
         """Return whether the key may be used from `address`."""
@@ -244,8 +285,47 @@ class ApiKey(models.Model):
 
     def revoke(self):
         """End the key now; it stays listed."""
-        self.revoked_at = timezone.now()
-        self.save(update_fields=["revoked_at"])
+        if self.revoked_at is None:
+            self.revoked_at = timezone.now()
+            self.save(update_fields=["revoked_at"])
+
+    def rotate(self, overlap=timedelta(0), expires_in=None, key_id=None):
+        """Put a new key in this one's place, and return it as `create_key` does.
+
+        It has this one's name, scopes and addresses, and lives as long as this one was made for
+        unless `expires_in` says otherwise.  This one ends after `overlap`, and never later than it
+        would have.  Raises ValidationError where it ended or was replaced already, and what
+        `create_key` raises.
+        """
+        with transaction.atomic():
+            # The person first, as create_key does: who waits for each other waits for ever.
+            User.objects.select_for_update().get(pk=self.user_id)
+            old = ApiKey.objects.select_for_update().get(pk=self.pk)
+            old.check_that_it_can_be_rotated()
+            if expires_in is None:
+                expires_in = old.lifetime
+            if overlap:
+                old.expires_at = min(old.expires_at, timezone.now() + overlap)
+            else:
+                old.revoked_at = timezone.now()
+            old.save(update_fields=["expires_at", "revoked_at"])
+            scopes, allowed_ips = old.scope.split(), old.allowed_ips.split()
+            new, key = ApiKey.objects.create_key(
+                old.user, old.name, scopes, expires_in, allowed_ips, key_id
+            )
+            old.replaced_by = new
+            old.save(update_fields=["replaced_by"])
+        self.refresh_from_db()
+        return new, key
+
+
+def in_words(duration):
+    """Return about how long `duration` is, such as "12 days" or "1 hour"."""
+    minutes = duration.total_seconds() / 60
+    units = [("day", 24 * 60), ("hour", 60), ("minute", 1)]
+    unit, length = next((unit for unit in units if minutes >= unit[1]), units[-1])
+    count = max(round(minutes / length), 1)
+    return f"1 {unit}" if count == 1 else f"{count:,} {unit}s"
 
 
 class Application(AbstractApplication):

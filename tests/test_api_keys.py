@@ -71,6 +71,17 @@ def test_the_command_says_what_is_wrong_and_makes_nothing(alice, arguments, comp
     assert not ApiKey.objects.exists()
 
 
+def test_the_command_makes_no_more_live_keys_than_one_account_can_have(alice, bob):
+    for _ in range(ApiKey.MOST_PER_USER):
+        make_key(alice)
+    arguments = ["--name", "x", "--scope", "pets:read"]
+    with pytest.raises(CommandError, match=r"There are 25 live keys, .* revoke one first"):
+        create_api_key("alice", *arguments)
+    create_api_key("bob", *arguments)
+    ApiKey.objects.filter(user=alice).first().revoke()
+    create_api_key("alice", *arguments)
+
+
 def test_only_a_digest_is_stored(alice):
     api_key, key = make_key(alice)
     secret = key.rpartition("_")[2]

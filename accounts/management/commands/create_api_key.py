@@ -40,6 +40,8 @@ class Command(BaseCommand):
                 user, name, scope.split(), timedelta(days=expires_in_days), allowed_ip
             )
         except ValidationError as error:
+            if not hasattr(error, "error_dict"):  # it concerns no field: there is no room
+                raise CommandError(" ".join(error.messages)) from None
             raise CommandError(
                 "; ".join(f"{field}: {' '.join(m)}" for field, m in error.message_dict.items())
             ) from None
