@@ -6,6 +6,7 @@ credential is 401 everywhere, also where anonymous callers are let in.
 
 import base64
 import binascii
+import contextlib
 import hashlib
 from datetime import timedelta
 
@@ -16,7 +17,7 @@ from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.authentication import SessionAuthentication as BaseSessionAuthentication
 
-from . import keys
+from . import keys, leaks
 from .models import AccessToken, ApiKey
 
 TOKEN, KEY = "token", "key"
@@ -37,6 +38,34 @@ class ConflictingCredentials(exceptions.APIException):
     default_detail = (
         "The request carries two different credentials; send one of Authorization or X-API-Key."
     )
+
+
+class InsecureTransport(exceptions.PermissionDenied):
+    """The request came by plain HTTP where there is https (RFC 6750 §5.3).
+
+    403 and not a redirect, which a program would follow each time and nobody would notice.
+    """
+
+    default_code = "insecure_transport"
+    default_detail = (
+        "This came over plain HTTP, where anybody on the way can read it; call the same address "
+        "with https. A key that was sent counts as exposed: replace it."
+    )
+
+
+def refuse_plain_http(request):
+    """Raise InsecureTransport for what came in clear, after noting every credential it carries.
+
+    The answer is the same with and without one, and whether or not it holds.
+    """
+    if not leaks.came_in_clear(request):
+        return
+    if "X-API-Key" in request.headers:
+        leaks.note_plain_http(request.headers["X-API-Key"].strip())
+    if "Authorization" in request.headers:
+        with contextlib.suppress(InvalidCredential):
+            leaks.note_plain_http(read_authorization(request.headers["Authorization"])[1])
+    raise InsecureTransport
 
 
 def presented_credential(request):
@@ -85,6 +114,7 @@ class CredentialAuthentication(BaseAuthentication):
         try:
             presented = request._presented_credential
         except AttributeError:
+            refuse_plain_http(request)
             presented = request._presented_credential = presented_credential(request)
         if presented is None or presented[0] != self.kind:
             return None

@@ -26,6 +26,21 @@ ID_LENGTH, SECRET_LENGTH, CHECKSUM_LENGTH = 12, 43, 6
 PATTERN = re.compile(
     rf"{PREFIX}([0-9A-Za-z]{{{ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}})"
 )
+# What secret scanners look for, by what it is; RE2 reads these too.  Published.
+PATTERNS = {
+    "API key": r"\bpaw_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}\b",
+    "access token": r"\bpawat_[0-9A-Za-z]{49}\b",
+    "refresh token": r"\bpawrt_[0-9A-Za-z]{49}\b",
+    "client secret": r"\bpawcs_[0-9A-Za-z]{49}\b",
+    "registration access token": r"\bpawrg_[0-9A-Za-z]{49}\b",
+}
+CHECKSUM_RULE = (
+    "The last six characters are a checksum of all the characters before them, the prefix "
+    "included: their CRC-32 (the one of zlib and PNG) in base 62, with the digits 0-9, A-Z, a-z in "
+    "this order, the most significant first, and zeros in front to make it six."
+)
+# In text of any kind: also where letters stand close by.
+ANYWHERE = re.compile(r"paw(?:_[0-9A-Za-z]{12}|at|rt|cs|rg)_[0-9A-Za-z]{20,}")
 
 
 def in_base_62(number, length):
@@ -91,16 +106,36 @@ class ClientSecretGenerator:
 
 def is_mistyped(token):
     """Return whether `token` has the prefix of our access tokens and not their checksum."""
-    body, given = token[:-CHECKSUM_LENGTH], token[-CHECKSUM_LENGTH:]
-    return token.startswith(ACCESS_TOKEN) and checksum(body) != given
+    return token.startswith(ACCESS_TOKEN) and not adds_up(token)
+
+
+def adds_up(secret):
+    """Return whether `secret` ends in its checksum."""
+    return checksum(secret[:-CHECKSUM_LENGTH]) == secret[-CHECKSUM_LENGTH:]
 
 
 def parse(key):
     """Return the id of a well-formed key whose checksum is right, else None.  No query."""
     match = PATTERN.fullmatch(key)
-    if match is None or checksum(key[:-CHECKSUM_LENGTH]) != key[-CHECKSUM_LENGTH:]:
+    if match is None or not adds_up(key):
         return None
     return match[1]
+
+
+def mask(credential):
+    """Return what of a credential may be shown: enough to tell it from others, too little to use.
+
+    A key's public id, the last four characters of anything else.
+    """
+    if match := PATTERN.fullmatch(credential):
+        return f"{PREFIX}{match[1]}_…"
+    prefix, _, secret = credential.rpartition("_")
+    return f"{prefix}_…{secret[-4:]}"
+
+
+def hide(text):
+    """Return `text` with every credential of ours in it masked."""
+    return ANYWHERE.sub(lambda match: mask(match[0]), text)
 
 
 def make_signing_key():

@@ -8,7 +8,7 @@ from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import DurationField, Exists, ExpressionWrapper, F, OuterRef, Q
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -17,10 +17,11 @@ from django_tasks_db import DatabaseBackend
 from django_tasks_db.models import DBTaskResult
 from oauth2_provider.models import clear_expired
 
-from . import fetching, logos
+from . import fetching, logos, names
 from .connections import sentences
 from .models import (
     AccessToken,
+    ApiKey,
     Application,
     ApplicationLogo,
     Consent,
@@ -45,6 +46,8 @@ def clear_expired_credentials():
     DeviceGrant.objects.filter(expires__lt=now).delete()
     Session.objects.filter(expire_date__lt=now).delete()
     delete_unused_apps()
+    for user_id in set(expiring_keys().values_list("user_id", flat=True)):
+        mail_of_expiring_keys.enqueue(user_id)
 
 
 def delete_unused_apps(batch=500):
@@ -146,3 +149,84 @@ def mail_of_connection(user_id, application_id, scopes, when):
         settings.DEFAULT_FROM_EMAIL,
         [user.email],
     )
+
+
+@task()
+def mail_of_leak(user_id, kind, name, masked, how, url, page, when):
+    """Write to the owner of a credential that somebody else may know; `masked` is all of it that
+    is ever queued."""
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None or not user.email:
+        return
+    name = " ".join(names.without_hidden(name).split())
+    context = {
+        "user": user,
+        "kind": kind,
+        "name": name,
+        "masked": masked,
+        "how": how,
+        "url": url,
+        "page": f"{settings.PUBLIC_URL}{page}",
+        "is_publisher": page.startswith("/accounts/apps/"),
+        "when": datetime.fromisoformat(when),
+        "host": settings.PUBLIC_URL,
+    }
+    what = "was reported as leaked" if how == "reported" else "was sent without encryption"
+    send_mail(
+        f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}The {kind} “{name}” {what}",
+        render_to_string("accounts/mail/leak.txt", context),
+        settings.DEFAULT_FROM_EMAIL,
+        [user.email],
+    )
+
+
+def expiring_keys():
+    """Keys that work, expire soon, were not replaced, and whose owner was not told and can be.
+
+    Told is a week before, of keys that live two weeks at most a day before, and of those that do
+    not live two days not at all.
+    """
+    now = timezone.now()
+    lifetime = ExpressionWrapper(F("expires_at") - F("created_at"), output_field=DurationField())
+    # The moment between the reckoning of its expiry and its making does not count.
+    two_days = timedelta(days=2) - timedelta(minutes=1)
+    is_soon = Q(lifetime__gt=timedelta(days=14), expires_at__lte=now + timedelta(days=7)) | Q(
+        lifetime__gte=two_days, expires_at__lte=now + timedelta(days=1)
+    )
+    return (
+        ApiKey.objects.live()
+        .alias(lifetime=lifetime)
+        .filter(is_soon, disabled_at=None, replaced_by=None, expiry_told_at=None)
+        .filter(user__is_active=True)
+        .exclude(user__email="")
+    )
+
+
+@task()
+def mail_of_expiring_keys(user_id):
+    """Write to the person about their keys that expire soon, once of each."""
+    with transaction.atomic():
+        # Noted before it is sent, so that of two tasks at once one writes.
+        found = expiring_keys().filter(user=user_id).select_related("user")
+        expiring = list(found.select_for_update(of=("self",)).order_by("expires_at"))
+        told = ApiKey.objects.filter(pk__in=[api_key.pk for api_key in expiring])
+        told.update(expiry_told_at=timezone.now())
+    if not expiring:
+        return
+    for api_key in expiring:
+        api_key.name = " ".join(names.without_hidden(api_key.name).split())
+    user, first = expiring[0].user, expiring[0]
+    what = f"{len(expiring)} of your API keys expire"
+    if len(expiring) == 1:
+        what = f"Your API key “{first.name}” expires"
+    context = {"user": user, "api_keys": expiring, "host": settings.PUBLIC_URL}
+    try:
+        send_mail(
+            f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{what} soon",
+            render_to_string("accounts/mail/key_expiry.txt", context),
+            settings.DEFAULT_FROM_EMAIL,
+            [user.email],
+        )
+    except Exception:
+        told.update(expiry_told_at=None)  # tomorrow it is tried again
+        raise

@@ -13,6 +13,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
+from accounts import keys
 from accounts.authentication import bearer_challenge
 
 log = structlog.get_logger(__name__)
@@ -21,6 +22,7 @@ MEDIA_TYPE = "application/problem+json"
 # The code of a problem and its title; /docs/problems/<code>/ says what to do about it.
 PROBLEMS = {
     "conflicting_credentials": "Two different credentials on one request",
+    "insecure_transport": "The request came without encryption",
     "insufficient_scope": "The credential lacks a scope",
     "internal_error": "Something went wrong on our side",
     "invalid": "The request does not hold what it should",
@@ -63,15 +65,16 @@ def problem(request, status, code, detail, errors=()):
         title=PROBLEMS[code],
         status=status,
         detail=printable(detail),
-        instance=request.path,
+        instance=printable(request.path),
         errors=errors,
         request_id=getattr(request, "request_id", ""),
     )
 
 
 def printable(text):
-    """Return `text` with what UTF-8 cannot write (half a surrogate pair) escaped."""
-    return str(text).encode(errors="backslashreplace").decode()
+    """Return `text` with what UTF-8 cannot write (half a surrogate pair) escaped, and credentials
+    of ours masked: a problem ends up in logs and on screens."""
+    return keys.hide(str(text).encode(errors="backslashreplace").decode())
 
 
 def problem_response(request, status, code, detail):

@@ -18,6 +18,20 @@ from .models import Pet, PetTag
 MAX_NAMED = 20  # parameters that a problem names
 ISO_DATE = ["%Y-%m-%d"]
 RENDERING_PARAMETERS = {"format"}
+TRUTH = [("true", "true"), ("false", "false")]
+
+
+def wrong_choice(choices):
+    """What a field says of a value that is none of `choices`: which there are."""
+    valid = ", ".join(value for value, _ in choices)
+    return {"invalid_choice": f'"%(value)s" is not a valid choice. Valid are {valid}.'}
+
+
+class AnyOfFilter(django_filters.MultipleChoiceFilter):
+    """One of the choices, or several: any of them will do."""
+
+    def __init__(self, choices):
+        super().__init__(choices=choices, error_messages=wrong_choice(choices))
 
 
 class TotalOrderingFilter(django_filters.ChoiceFilter):
@@ -25,7 +39,13 @@ class TotalOrderingFilter(django_filters.ChoiceFilter):
 
     def __init__(self, fields, **kwargs):
         choices = [(name, name) for field in fields for name in (field, f"-{field}")]
-        super().__init__(choices=choices, empty_label=None, null_label=None, **kwargs)
+        super().__init__(
+            choices=choices,
+            error_messages=wrong_choice(choices),
+            empty_label=None,
+            null_label=None,
+            **kwargs,
+        )
 
     def filter(self, queryset, value):
         if value in EMPTY_VALUES:
@@ -60,11 +80,11 @@ class PetFilter(FilterSet):
     """The filters of the pet list.  Those that take a choice may be given more than once: any of
     the values will do."""
 
-    species = django_filters.MultipleChoiceFilter(choices=Pet.Species.choices)
+    species = AnyOfFilter(Pet.Species.choices)
     breed = TextFilter(method="by_breed", help_text="The whole name, in any case.")
-    status = django_filters.MultipleChoiceFilter(choices=Pet.Status.choices)
-    sex = django_filters.MultipleChoiceFilter(choices=Pet.Sex.choices)
-    size = django_filters.MultipleChoiceFilter(choices=Pet.Size.choices)
+    status = AnyOfFilter(Pet.Status.choices)
+    sex = AnyOfFilter(Pet.Sex.choices)
+    size = AnyOfFilter(Pet.Size.choices)
     owner = TextFilter(method="by_owner", help_text="The owner's user name.")
     tag = TextFilter(method="by_tag", help_text="A tag the pet has.")
     postal_code = TextFilter(help_text="The whole code, as it was given.")
@@ -117,7 +137,12 @@ class FilterBackend(DjangoFilterBackend):
         return None if getattr(view, "detail", False) else super().get_filterset_class(view)
 
     def refuse_unknown(self, request, view):
-        """Raise ValidationError for the parameters that `view` does not know."""
+        """Raise ValidationError for the parameters that `view` does not know.
+
+        A form on a page sends every field, also those that were left empty: on pages such a
+        parameter counts as left out.
+        """
+        is_page = request.accepted_renderer.format == "api"
         filterset = self.get_filterset_class(view)
         filters = filterset.base_filters if filterset else {}
         known = {*filters, *RENDERING_PARAMETERS}
@@ -128,16 +153,29 @@ class FilterBackend(DjangoFilterBackend):
         for name, values in request.query_params.lists():
             if len(problems) == MAX_NAMED:
                 break
+            if is_page:
+                values = [value for value in values if value]
             if name not in known:
                 problems[name] = f"Unknown parameter; known are {', '.join(sorted(known))}."
             elif "" in values:
                 problems[name] = "The value is empty."
-            elif len(values) > 1 and not isinstance(
-                filters.get(name), django_filters.MultipleChoiceFilter
-            ):
+            elif len(values) > 1 and not isinstance(filters.get(name), AnyOfFilter):
                 problems[name] = "Give it once."
         if problems:
             raise ValidationError(problems, code="invalid_parameter")
+        if is_page:
+            leave_out_the_empty(request._request)
+
+
+def leave_out_the_empty(request):
+    """Drop parameters without a value from the query of `request`, as if they had not been sent."""
+    query = request.GET.copy()
+    for name, values in request.GET.lists():
+        query.setlist(name, [value for value in values if value])
+        if not query.getlist(name):
+            del query[name]
+    request.GET = query
+    request.META["QUERY_STRING"] = query.urlencode()  # the links to other pages repeat it
 
 
 class UserFilter(FilterSet):
@@ -145,7 +183,7 @@ class UserFilter(FilterSet):
         method="by_text", help_text="Part of the user name or display name, in any case."
     )
     is_organization = django_filters.ChoiceFilter(
-        choices=[("true", "true"), ("false", "false")], empty_label=None, method="by_kind"
+        choices=TRUTH, error_messages=wrong_choice(TRUTH), empty_label=None, method="by_kind"
     )
     ordering = TotalOrderingFilter(["id", "username"], help_text="Oldest first unless given.")
 
@@ -158,5 +196,5 @@ class UserFilter(FilterSet):
 
 
 class BreedFilter(FilterSet):
-    species = django_filters.MultipleChoiceFilter(choices=Pet.Species.choices)
+    species = AnyOfFilter(Pet.Species.choices)
     q = TextFilter(field_name="breed", lookup_expr="icontains", help_text="Part of the name.")

@@ -11,16 +11,17 @@ EXAMPLE_HOST = "https://pets.example.org"
 PROBLEM_STATUSES = {
     "400": "The request does not hold what it should, or cannot be read.",
     "401": "No credential, or one that does not hold.",
-    "403": "The credential may not do this.",
+    "403": "The credential may not do this, or the request came without encryption.",
     "404": "There is nothing here that you can see.",
     "406": "No representation that you accept.",
     "411": "The length of the body is missing.",
     "413": "The body is too large.",
     "415": "The media type of the body is not supported.",
+    "429": "Too many requests.",
     "500": "Something went wrong on our side.",
 }
 PROBLEM_EXAMPLES = {
-    "400": ("invalid", "species: This field is required."),
+    "400": ("invalid", "{field}: This field is required."),
     "401": ("invalid_credential", "The access token has expired."),
     "403": ("insufficient_scope", "This needs the scope {scope}, which the credential lacks."),
     "404": ("not_found", "There is nothing here that you can see."),
@@ -28,9 +29,16 @@ PROBLEM_EXAMPLES = {
     "411": ("length_required", "Send Content-Length; chunks are not read."),
     "413": ("too_large", "The body may have 1,048,576 bytes at most."),
     "415": ("unsupported_media_type", 'Unsupported media type "text/plain" in request.'),
+    "429": ("throttled", "Too many credentials were reported. Expected available in 12 seconds."),
     "500": ("internal_error", "The request failed; it is logged under its request_id."),
 }
-SUCCESSES = {"200": "As asked.", "201": "Created.", "204": "Removed."}
+PLAIN_HTTP = (
+    "insecure_transport",
+    "This came over plain HTTP, where anybody on the way can read it; call the same address with "
+    "https. A key that was sent counts as exposed: replace it.",
+)
+SUCCESSES = {"200": "As asked.", "201": "Created.", "202": "Received.", "204": "Removed."}
+RETRY_AFTER = {"description": "How many seconds to wait.", "schema": {"type": "integer"}}
 LOCATION = {"description": "Where it is.", "schema": {"type": "string", "format": "uri"}}
 REQUEST_ID = {"description": "The id of this request.", "schema": {"type": "string"}}
 CHALLENGE = {
@@ -67,6 +75,8 @@ class AutoSchema(BaseAutoSchema):
                 headers["Location"] = LOCATION
             if status in {"401", "403"}:
                 headers["WWW-Authenticate"] = CHALLENGE
+            if status == "429":
+                headers["Retry-After"] = RETRY_AFTER
             if status == "200" and self._get_paginator() and self._is_list_view():
                 headers["Link"] = LINK
         return dict(sorted(responses.items()))
@@ -79,12 +89,15 @@ class AutoSchema(BaseAutoSchema):
     def problem_example(self, status):
         """Return an example of the problem that answers this operation with `status`."""
         code, detail = PROBLEM_EXAMPLES[status]
-        errors = [{"field": "species", "code": "required", "message": "This field is required."}]
+        if status == "403" and HasScope not in self.view.permission_classes:
+            code, detail = PLAIN_HTTP
+        field = getattr(self.view, "example_field", "species")
+        errors = [{"field": field, "code": "required", "message": "This field is required."}]
         value = {
             "type": f"{EXAMPLE_HOST}/docs/problems/{code}/",
             "title": PROBLEMS[code],
             "status": int(status),
-            "detail": detail.format(scope=" ".join(self.get_required_scopes())),
+            "detail": detail.format(scope=" ".join(self.get_required_scopes()), field=field),
             "instance": self.path,
             "errors": errors if code == "invalid" else [],
             "request_id": "0123456789abcdef0123456789abcdef",
@@ -92,13 +105,13 @@ class AutoSchema(BaseAutoSchema):
         return OpenApiExample(PROBLEMS[code], value, status_codes=[status], response_only=True)
 
     def problem_statuses(self):
-        statuses = {"400", "401", "406", "411", "413", "500"}
-        if HasScope in self.view.permission_classes:
-            statuses.add("403")
+        statuses = {"400", "401", "403", "406", "411", "413", "500"}
         if "{" in self.path:
             statuses.add("404")
         if self.method in {"POST", "PUT", "PATCH"}:
             statuses.add("415")
+        if getattr(self.view, "is_throttled", False):
+            statuses.add("429")
         return statuses
 
 

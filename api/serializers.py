@@ -16,6 +16,8 @@ from rest_framework.exceptions import NotFound
 from rest_framework.reverse import reverse
 from rest_framework.utils import html
 
+from accounts import keys
+
 from .models import Pet
 
 User = get_user_model()
@@ -47,29 +49,48 @@ class Truth(serializers.BooleanField):
         return super().to_internal_value(data)
 
 
-class StrictSerializer(serializers.ModelSerializer):
-    """Unknown fields are refused by name; read-only ones are ignored, so that what was read can
-    be sent back.  A value is of its type: nothing is taken for something else."""
+class Choice(serializers.ChoiceField):
+    """One of a few words; who sends another is told which there are."""
 
+    default_error_messages = {
+        "invalid_choice": '"{input}" is not a valid choice. Valid are {choices}.'
+    }
+
+    def fail(self, key, **kwargs):
+        super().fail(key, choices=", ".join(self.choices), **kwargs)
+
+
+class Strict(serializers.Serializer):
+    """Unknown fields are refused by name, together with whatever else is wrong; read-only ones are
+    ignored, so that what was read can be sent back."""
+
+    def to_internal_value(self, data):
+        problems = self.unknown(data) if isinstance(data, dict) else {}  # a QueryDict is one too
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({**problems, **error.detail}) from None
+        if problems:
+            raise serializers.ValidationError(problems)
+        return value
+
+    def unknown(self, data):
+        known = {*self.fields, *(FORM_FIELDS if html.is_html_input(data) else ())}
+        unknown = sorted(str(name) for name in data if name not in known)
+        error = serializers.ErrorDetail("Unknown field.", code="unknown_field")
+        return {name: [error] for name in unknown[:MAX_NAMED]}
+
+
+class StrictSerializer(Strict, serializers.ModelSerializer):
+    """Strict also about values: each is of its type, and nothing is taken for something else."""
+
+    serializer_choice_field = Choice
     serializer_field_mapping = {
         **serializers.ModelSerializer.serializer_field_mapping,
         models.BooleanField: Truth,
         models.CharField: Text,
         models.TextField: Text,
     }
-
-    def to_internal_value(self, data):
-        if isinstance(data, dict):  # a QueryDict is one too
-            known = {*self.fields, *(FORM_FIELDS if html.is_html_input(data) else ())}
-            unknown = [name for name in data if name not in known]
-            if unknown:
-                raise serializers.ValidationError(
-                    {
-                        name: serializers.ErrorDetail("Unknown field.", code="unknown_field")
-                        for name in sorted(map(str, unknown))[:MAX_NAMED]
-                    }
-                )
-        return super().to_internal_value(data)
 
     def update(self, instance, validated_data):
         """Write the fields that were sent and nothing else."""
@@ -292,7 +313,7 @@ class CredentialSerializer(serializers.Serializer):
     kind = serializers.ChoiceField(choices=["session", "token", "key"])
     name = serializers.CharField(help_text="The app's or the key's name; empty for a session.")
     scopes = serializers.ListField(
-        child=serializers.CharField(), help_text="What it may do; a session may do everything."
+        child=serializers.CharField(), help_text="What it may do; for a session, all there is."
     )
     expires_at = serializers.DateTimeField(allow_null=True)
 
@@ -321,6 +342,51 @@ class StatsSerializer(serializers.Serializer):
     total = serializers.IntegerField()
     by_species = serializers.DictField(child=serializers.IntegerField())
     by_status = serializers.DictField(child=serializers.IntegerField())
+
+
+@extend_schema_serializer(
+    component_name="CredentialReport",
+    examples=[
+        OpenApiExample(
+            "A key in a public repository",
+            {
+                # Without the right checksum, so that no scanner takes it for a key.
+                "credential": f"paw_EXAMPLE00000_{'0' * 49}",
+                "url": "https://github.com/somebody/something/blob/main/.env#L3",
+            },
+            request_only=True,
+        )
+    ],
+)
+class CredentialReportSerializer(Strict):
+    """A credential that somebody found where it should not be."""
+
+    credential = Text(
+        max_length=1000,
+        write_only=True,
+        style={"input_type": "password"},
+        help_text="All of it: an API key, an access or refresh token, a client secret, or a "
+        "registration access token.",
+    )
+    url = serializers.URLField(
+        max_length=2000,
+        required=False,
+        allow_blank=True,
+        label="Address",
+        help_text="Where it was found.",
+    )
+
+    def get_initial(self):
+        """What a form that was refused begins with: never the secret, wherever it was typed."""
+        typed = super().get_initial()
+        return {"credential": "", "url": keys.hide(str(typed.get("url", "")))}
+
+
+@extend_schema_serializer(component_name="CredentialReportReceived")
+class ReceivedSerializer(serializers.Serializer):
+    """A report was taken; whatever was in it, this is all that is answered."""
+
+    detail = serializers.CharField()
 
 
 class ProblemDetailSerializer(serializers.Serializer):

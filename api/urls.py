@@ -14,6 +14,7 @@ urlpatterns = [
     path("me/", views.MeView.as_view(), name="me"),
     path("species/", views.SpeciesView.as_view(), name="species"),
     path("breeds/", views.BreedsView.as_view(), name="breeds"),
+    path("credentials/report/", views.CredentialReportView.as_view(), name="credential-report"),
     path("schema/", views.SchemaView.as_view(), name="schema"),
     re_path(
         rf"^users/(?P<username>{views.USERNAME})/pets/$",

@@ -1,17 +1,20 @@
 """The resources: pets, users, the caller, and the reference data around them."""
 
 from django.contrib.auth import get_user_model, logout
+from django.db import transaction
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework import status, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, Throttled
 from rest_framework.generics import GenericAPIView, get_object_or_404
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
+
+from accounts import leaks
 
 from . import serializers
 from .filters import BreedFilter, FilterBackend, PetFilter, UserFilter
@@ -25,6 +28,7 @@ from .permissions import (
     required_scopes,
 )
 from .renderers import JSONRenderer
+from .scopes import SCOPES
 
 User = get_user_model()
 NEWEST_PETS = 5
@@ -69,10 +73,17 @@ class PetViewSet(StrictQuery, viewsets.ModelViewSet):
     queryset = Pet.objects.with_owner().order_by("-id")
 
     def get_queryset(self):
-        return super().get_queryset().visible_to(self.request.user)
+        pets = super().get_queryset().visible_to(self.request.user)
+        return pets.select_for_update(of=("self",)) if self.action == "destroy" else pets
 
     def perform_create(self, serializer):
         serializer.save(owner=self.request.user)
+
+    @transaction.atomic
+    def destroy(self, request, *args, **kwargs):
+        # The pet is locked before its tags are deleted, as where both are changed: each waiting
+        # for what the other holds, one of them would be ended by the database.
+        return super().destroy(request, *args, **kwargs)
 
     @extend_schema(summary="Count pets", responses=serializers.StatsSerializer)
     @action(detail=False, pagination_class=None)
@@ -210,7 +221,8 @@ def credential(request):
     auth = request.auth
     if auth is None:
         expires_at = request._request.session.get_expiry_date()
-        return {"kind": "session", "name": "", "scopes": [], "expires_at": expires_at}
+        scopes = sorted(SCOPES)  # a person may do whatever a credential of theirs could
+        return {"kind": "session", "name": "", "scopes": scopes, "expires_at": expires_at}
     if hasattr(auth, "application"):
         kind, name, expires_at = "token", str(auth.application), auth.expires
     else:
@@ -261,6 +273,39 @@ class BreedsView(StrictQuery, GenericAPIView):
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 
+class CredentialReportView(StrictQuery, GenericAPIView):
+    """Report a credential that somebody else may know.
+
+    Found a key, a token or a client secret of Pawprint's where it should not be, such as in a
+    public repository?  Send it here.  If it works, it is ended at once and its owner is told by
+    mail.  No credential is needed, and the answer is the same whatever was reported.
+    """
+
+    permission_classes = [IsPublic]
+    serializer_class = serializers.CredentialReportSerializer
+    filter_backends = ()
+    pagination_class = None
+    is_throttled = True
+    example_field = "credential"
+
+    @extend_schema(
+        operation_id="credentials_report",
+        summary="Report a leaked credential",
+        responses={202: serializers.ReceivedSerializer},
+    )
+    def post(self, request):
+        if wait := leaks.wait_for_report(request.META["REMOTE_ADDR"]):
+            raise Throttled(wait, "Too many credentials were reported.")
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        leaks.report(**serializer.validated_data)
+        return Response(
+            {"detail": "Thank you. If it works here, it is ended and its owner told."},
+            status=status.HTTP_202_ACCEPTED,
+            headers={"Cache-Control": "no-store"},
+        )
+
+
 class RootView(StrictQuery, APIView):
     """The registry's API: start here.
 
@@ -283,6 +328,7 @@ class RootView(StrictQuery, APIView):
             "species": "species",
             "breeds": "breeds",
             "schema": "schema",
+            "report_credential": "credential-report",
         }
         return Response({name: reverse(route, request=request) for name, route in names.items()})
 

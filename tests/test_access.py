@@ -33,30 +33,31 @@ from .test_every_view import ROUTES
 #   sam       staff, with a key with every scope
 #   browser   Alice's session; forged: the same without the CSRF token
 POLICY = """
-method  path                       scope         nobody  unscoped  app   bob    alice    sam      browser  forged
-GET     /api/v1/                   public        200     200       200   200    200      200      200      200
-GET     /api/v1/schema/            public        200     200       200   200    200      200      200      200
-GET     /api/v1/species/           public        200     200       200   200    200      200      200      200
-GET     /api/v1/nothing/           public        404     404       404   404    404      404      404      404
-POST    /api/v1/nothing/           public        404     404       404   404    404      404      404      csrf
-GET     /api/v1/breeds/            pets:read     401     scope     200   200    200      200      200      200
-GET     /api/v1/me/                any           401     200       200   200    200      200      200      200
-PATCH   /api/v1/me/                users:write   401     scope     user  200    200      200      200      csrf
-DELETE  /api/v1/me/                any           401     session   user  session session session  204      csrf
-GET     /api/v1/pets/              pets:read     401     scope     200   200    200      200      200      200
-POST    /api/v1/pets/              pets:write    401     scope     user  201    201      201      201      csrf
-GET     /api/v1/pets/stats/        pets:read     401     scope     200   200    200      200      200      200
-GET     /api/v1/pets/{rex}/        pets:read     401     scope     200   200    200      200      200      200
-PUT     /api/v1/pets/{rex}/        pets:write    401     scope     user  owner  200      200      200      csrf
-PATCH   /api/v1/pets/{rex}/        pets:write    401     scope     user  owner  200      200      200      csrf
-DELETE  /api/v1/pets/{rex}/        pets:write    401     scope     user  owner  204      204      204      csrf
-GET     /api/v1/pets/{shadow}/     pets:read     401     scope     404   404    200      200      200      200
-PUT     /api/v1/pets/{shadow}/     pets:write    401     scope     user  404    200      200      200      csrf
-PATCH   /api/v1/pets/{shadow}/     pets:write    401     scope     user  404    200      200      200      csrf
-DELETE  /api/v1/pets/{shadow}/     pets:write    401     scope     user  404    204      204      204      csrf
-GET     /api/v1/users/             users:read    401     scope     200   200    200      200      200      200
-GET     /api/v1/users/alice/       users:read    401     scope     200   200    200      200      200      200
-GET     /api/v1/users/alice/pets/  pets:read     401     scope     200   200    200      200      200      200
+method  path                         scope         nobody  unscoped  app   bob    alice    sam      browser  forged
+GET     /api/v1/                     public        200     200       200   200    200      200      200      200
+GET     /api/v1/schema/              public        200     200       200   200    200      200      200      200
+GET     /api/v1/species/             public        200     200       200   200    200      200      200      200
+GET     /api/v1/nothing/             public        404     404       404   404    404      404      404      404
+POST    /api/v1/nothing/             public        404     404       404   404    404      404      404      csrf
+POST    /api/v1/credentials/report/  public        202     202       202   202    202      202      202      csrf
+GET     /api/v1/breeds/              pets:read     401     scope     200   200    200      200      200      200
+GET     /api/v1/me/                  any           401     200       200   200    200      200      200      200
+PATCH   /api/v1/me/                  users:write   401     scope     user  200    200      200      200      csrf
+DELETE  /api/v1/me/                  any           401     session   user  session session session  204      csrf
+GET     /api/v1/pets/                pets:read     401     scope     200   200    200      200      200      200
+POST    /api/v1/pets/                pets:write    401     scope     user  201    201      201      201      csrf
+GET     /api/v1/pets/stats/          pets:read     401     scope     200   200    200      200      200      200
+GET     /api/v1/pets/{rex}/          pets:read     401     scope     200   200    200      200      200      200
+PUT     /api/v1/pets/{rex}/          pets:write    401     scope     user  owner  200      200      200      csrf
+PATCH   /api/v1/pets/{rex}/          pets:write    401     scope     user  owner  200      200      200      csrf
+DELETE  /api/v1/pets/{rex}/          pets:write    401     scope     user  owner  204      204      204      csrf
+GET     /api/v1/pets/{shadow}/       pets:read     401     scope     404   404    200      200      200      200
+PUT     /api/v1/pets/{shadow}/       pets:write    401     scope     user  404    200      200      200      csrf
+PATCH   /api/v1/pets/{shadow}/       pets:write    401     scope     user  404    200      200      200      csrf
+DELETE  /api/v1/pets/{shadow}/       pets:write    401     scope     user  404    204      204      204      csrf
+GET     /api/v1/users/               users:read    401     scope     200   200    200      200      200      200
+GET     /api/v1/users/alice/         users:read    401     scope     200   200    200      200      200      200
+GET     /api/v1/users/alice/pets/    pets:read     401     scope     200   200    200      200      200      200
 """  # noqa: E501  (a table is read across)
 
 MEANING = {
@@ -73,6 +74,7 @@ BODIES = {
     "PUT": {"name": "Max", "species": "dog"},
     "PATCH": {},
 }
+REPORT = {"credential": "found in a repository", "url": "https://example.org/"}
 
 header, *rows = [line.split() for line in POLICY.strip().splitlines()]
 CALLERS = header[3:]
@@ -93,7 +95,7 @@ def call(rex, secret_cat):
 
     def call(client, method, path, **options):
         path = path.format(rex=rex.pk, shadow=secret_cat.pk)
-        body = BODIES.get(method, "")
+        body = REPORT if "report" in path and method == "POST" else BODIES.get(method, "")
         if isinstance(body, dict):
             body = ApiClient()._encode_json(body, "application/json")
         return client.generic(method, path, body, **options)

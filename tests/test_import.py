@@ -104,6 +104,7 @@ def test_published_licences_become_pets(load, alice):
 
 LABRADOR = "Retriever, Labrador"
 DEFAULTS = ("unknown", "home", True)  # sex, status, is_public
+VALID = f"Valid are {', '.join(Pet.Species.values)}."
 
 
 def test_a_second_run_changes_nothing(load, alice):
@@ -229,7 +230,7 @@ def test_bad_lines_are_named_by_the_line_they_start_in(load, alice):
         "Oscar,bird,green\n"
     )
     assert err.splitlines() == [
-        'line 6: species: "cow" is not a valid choice.',
+        f'line 6: species: "cow" is not a valid choice. {VALID}',
         "line 10: 2 cells under 3 columns.",
         "line 11: 5 cells under 3 columns.",
     ]
@@ -259,7 +260,7 @@ def test_a_quotation_mark_that_nobody_closes_costs_its_own_line_only(load, alice
         (b"x" * 10_000_000 + b",dog,", "Not CSV: longer than 1,048,576 characters."),
         (b"x" * 200_000 + b",dog,", "Not CSV: field larger than field limit (131072)."),
         (b"Rex,dog,\rTom,cat,", "Not CSV: new-line character seen in unquoted field."),
-        (b"Rex,\x1b[2J,", 'species: "\\x1b[2J" is not a valid choice.'),
+        (b"Rex,\x1b[2J,", f'species: "\\x1b[2J" is not a valid choice. {VALID}'),
         (b'Rex,"d"og,', "Not CSV: ',' expected after '\"'."),
     ],
     ids=["NUL", "10 MB", "200 kB", "CR", "escape", "quote"],
@@ -347,7 +348,7 @@ def test_a_file_that_stops_being_utf_8_says_what_was_kept(load, alice, monkeypat
         "pets.csv: Line 7 is not UTF-8. Kept of what came before: 4 rows: 3 created, 0 updated, "
         "0 unchanged, 1 bad; run it again to go on."
     )
-    assert err == 'line 4: species: "cow" is not a valid choice.\n'
+    assert err == f'line 4: species: "cow" is not a valid choice. {VALID}\n'
     assert "".join(alice.pets.order_by("id").values_list("name", flat=True)) == "ABD"
 
 

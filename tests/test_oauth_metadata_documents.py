@@ -526,7 +526,7 @@ def test_this_server_does_not_ask_itself(settings):
     settings.PUBLIC_URL = "https://pets.example.org"
     settings.METADATA_NETWORKS = LOOPBACK
     for url in ("https://pets.example.org/o/x", "https://pets.example.org:443/o/x"):
-        assert not is_known(authorize(url))
+        assert not is_known(authorize(url, secure=True))
         assert "this server" in problem_with(url)
 
 

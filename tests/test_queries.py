@@ -1,7 +1,7 @@
 """Query budgets: which statements a request costs, and that more rows cost no more.
 
-A budget names its statements, so that whoever breaks it sees which one is new.  SAVEPOINT and
-RELEASE are left out: outside tests they are the BEGIN and COMMIT of the same transaction.
+A budget names its statements, so that whoever breaks it sees which one is new.  SAVEPOINT,
+RELEASE and ROLLBACK are left out: outside tests they begin and end the same transaction.
 """
 
 import re
@@ -36,7 +36,7 @@ def statements(context):
     for query in context.captured_queries:
         sql = query["sql"]
         verb = sql.split()[0]
-        if verb not in {"SAVEPOINT", "RELEASE"}:
+        if verb not in {"SAVEPOINT", "RELEASE", "ROLLBACK"}:
             # Of a SELECT the table of its first column: a subquery may stand before its FROM.
             table = re.search(r'(?:SELECT|FROM|INTO|UPDATE) "(\w+)"', sql)
             found.append(f"{verb} {table[1]}")

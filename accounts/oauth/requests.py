@@ -7,6 +7,8 @@ from urllib.parse import unquote_plus
 
 from django.http import HttpResponse, JsonResponse
 
+from ..leaks import came_in_clear
+
 # RFC 8707 §2 lets a client name several; the ticks of the consent page are several too.
 REPEATABLE = {"resource", "granted"}
 
@@ -42,6 +44,8 @@ def well_formed(view, refuse=None):
 
     @functools.wraps(view)
     def wrapped(request, *args, **kwargs):
+        if came_in_clear(request):  # RFC 6749 §3.1 and §3.2
+            return refuse("invalid_request", "This came over plain HTTP; call it with https.")
         leave_out_the_empty(request)
         basic = read_basic(request.headers.get("Authorization", ""))
         if basic and request.POST.get("client_id", basic[0]) != basic[0]:
