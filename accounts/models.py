@@ -12,6 +12,7 @@ import uuid
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
@@ -73,6 +74,11 @@ class User(AbstractUser):
             # Nobody who is switched off gets a new token: the chains of tokens come to an end.
             User.objects.filter(pk=self.pk).update(is_active=False)
             end_all(user=self)
+            # What staff did to the account stays on record, its name does not.
+            done = LogEntry.objects.filter(object_id=str(self.pk))
+            done.filter(content_type__app_label="accounts", content_type__model="user").update(
+                object_repr="(deleted)"
+            )
             return super(User, self).delete(*args, **kwargs)
 
         return until_it_holds(delete)

@@ -1,11 +1,39 @@
-"""Sessions in the database, which is asked only for keys that a session can have; and when the
-person of a session signed in."""
+"""Sessions in the database, which is asked only for keys that a session can have; when the person
+of a session signed in, and when and from where it was last used."""
 
+import hashlib
+import re
 import time
 
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.core.internal.httpkit import HTTP_USER_AGENT_MAX_LENGTH
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.backends.db import SessionStore as BaseStore
+from django.core.cache import cache
 from django.dispatch import receiver
+from django.utils import timezone
+
+BROWSERS = (
+    ("Edge", r"Edg"),
+    ("Opera", r"OPR/|Opera"),
+    ("Samsung Internet", r"SamsungBrowser"),
+    ("Firefox", r"Firefox|FxiOS"),
+    ("Chrome", r"Chrom(e|ium)|CriOS"),
+    ("Safari", r"Safari"),
+    ("curl", r"^curl"),
+    ("Python", r"^python"),
+)
+SYSTEMS = (
+    ("iPhone", r"iPhone"),
+    ("iPad", r"iPad"),
+    ("Android", r"Android"),
+    ("Windows", r"Windows"),
+    ("macOS", r"Mac OS X|Macintosh"),
+    ("ChromeOS", r"CrOS"),
+    ("Linux", r"Linux|X11"),
+)
 
 
 class SessionStore(BaseStore):
@@ -25,6 +53,50 @@ def signed_in_at(request):
 
     Signing in counts, and confirming it, which allauth notes by itself.
     """
-    shown = request.session.get("account_authentication_methods", [])
+    shown = get_authentication_records(request, request.user)
     times = [request.session.get("signed_in_at", 0), *(method.get("at", 0) for method in shown)]
     return max(times)
+
+
+class LastSeenMiddleware:
+    """Note when, from where and by which browser a session was used, at most once a minute.
+
+    A request that never asked who is calling is none that used it.
+    """
+
+    EVERY = 60
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        response = self.get_response(request)
+        user = vars(request).get("_cached_user")
+        if user is not None and user.is_authenticated and request.session.session_key:
+            self.note(request)
+        return response
+
+    def note(self, request):
+        if time.time() - request.session.get("signed_in_at", 0) < self.EVERY:
+            return  # signing in noted it
+        session_key = request.session.session_key
+        # A digest: the key itself is a credential.
+        digest = hashlib.sha256(session_key.encode()).hexdigest()
+        if cache.add(f"session-seen:{digest}", True, self.EVERY):
+            UserSession.objects.filter(session_key=session_key).update(
+                last_seen_at=timezone.now(),
+                ip=get_adapter().get_client_ip(request),
+                user_agent=request.headers.get("User-Agent", "")[:HTTP_USER_AGENT_MAX_LENGTH],
+            )
+
+
+def browser_in_words(user_agent):
+    """Return what a User-Agent header says in words that people use: "Firefox on Linux"."""
+
+    def first(names):
+        return next((name for name, pattern in names if re.search(pattern, user_agent)), "")
+
+    browser, system = first(BROWSERS), first(SYSTEMS)
+    if browser and system:
+        return f"{browser} on {system}"
+    return browser or (f"A browser on {system}" if system else "An unknown program")

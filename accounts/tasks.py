@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from functools import partial
 
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
@@ -45,6 +46,8 @@ def clear_expired_credentials():
     now = timezone.now()
     DeviceGrant.objects.filter(expires__lt=now).delete()
     Session.objects.filter(expire_date__lt=now).delete()
+    live = Session.objects.values("session_key")
+    UserSession.objects.exclude(session_key__in=live).delete()
     delete_unused_apps()
     for user_id in set(expiring_keys().values_list("user_id", flat=True)):
         mail_of_expiring_keys.enqueue(user_id)

@@ -1,6 +1,8 @@
 """OAuth 2 and OpenID Connect under /o/, their metadata at the root, and the pages of an account."""
 
-from django.urls import include, path, re_path, register_converter
+from importlib import import_module
+
+from django.urls import URLResolver, include, path, re_path, register_converter
 from django.views.decorators.cache import never_cache
 from oauth2_provider import views as toolkit
 
@@ -14,7 +16,7 @@ from .oauth import (
     requests,
     token,
 )
-from .views import apps, connections
+from .views import apps, connections, deletion, keys, sessions, sign_in
 
 
 class PrintableConverter:
@@ -100,12 +102,46 @@ apps_urlpatterns = [
     path("apps/<int:pk>/delete/", apps.app_delete, name="app-delete"),
     path("apps/<int:pk>/switch/", apps.app_switch, name="app-switch"),
     path("apps/<int:pk>/logo.png", apps.app_logo, name="app-logo"),
+    path("keys/", keys.keys, name="keys"),
+    path("keys/new/", keys.key_new, name="key-new"),
+    path("keys/shown/<slug:key_id>/", keys.key_shown, name="key-shown"),
+    path("keys/<int:pk>/", keys.key, name="key"),
+    path("keys/<int:pk>/rotate/", keys.key_rotate, name="key-rotate"),
+    path("keys/<int:pk>/switch/", keys.key_switch, name="key-switch"),
+    path("keys/<int:pk>/revoke/", keys.key_revoke, name="key-revoke"),
     path("connections/", connections.connections, name="connections"),
     path("connections/<int:pk>/", connections.disconnect, name="disconnect"),
+]
+
+
+def kept_by_no_cache(module):
+    """The URLs of an app whose pages show secrets and addresses."""
+
+    def wrap(patterns):
+        for pattern in patterns:
+            if isinstance(pattern, URLResolver):
+                wrap(pattern.url_patterns)
+            else:
+                pattern.callback = never_cache(pattern.callback)
+        return patterns
+
+    return wrap(import_module(module).urlpatterns)
+
+
+# Some stand in for allauth's of the same name.
+own_urlpatterns = [
+    path("signup/", sign_in.signup, name="account_signup"),
+    path("password/set/", sign_in.password_set, name="account_set_password"),
+    path("2fa/totp/activate/", sign_in.activate_totp, name="mfa_activate_totp"),
+    path("sessions/", sessions.sessions, name="usersessions_list"),
+    path("sessions/<int:pk>/", sessions.end_session, name="session-end"),
+    path("delete/", deletion.delete, name="account-delete"),
 ]
 
 urlpatterns = [
     path("", include((oauth_urlpatterns, "oauth2_provider"))),
     path("accounts/", include(apps_urlpatterns)),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include(own_urlpatterns)),
+    path("accounts/", include(kept_by_no_cache("allauth.account.urls"))),
+    path("accounts/2fa/", include(kept_by_no_cache("allauth.mfa.urls"))),
 ]

@@ -79,7 +79,7 @@ def test_a_token_or_a_key_neither_sees_nor_takes_anything_back(alice, app):
 def test_taking_back_needs_the_token_against_forged_requests(alice, app):
     make_token(alice, app)
     browser = Client(enforce_csrf_checks=True)
-    browser.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    browser.force_login(alice)
     assert browser.post(f"{PAGE}{app.pk}/").status_code == 403
     assert browser.get(f"{PAGE}{app.pk}/").status_code == 405
     assert AccessToken.objects.exists()

@@ -4,6 +4,9 @@ import datetime
 
 import pytest
 from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AccessToken, ApiKey, User
@@ -203,3 +206,29 @@ def test_neither_can_a_key_beside_a_session(alice, alice_in_browser):
     answer = alice_in_browser.delete(ME, headers={"X-API-Key": key})
     assert answer.status_code == 403
     assert User.objects.filter(pk=alice.pk).exists()
+
+
+def test_a_session_left_open_cannot_remove_its_person(db):
+    carol = User.objects.create_user("carol", "carol@example.org", "correct horse battery")
+    browser = Client()
+    browser.force_login(carol)
+    session = browser.session
+    session["signed_in_at"] -= 3600
+    session.save()
+    answer = browser.delete("/api/v1/me/")
+    assert answer.status_code == 403
+    assert "/accounts/delete/" in answer.json()["detail"]
+    assert User.objects.filter(pk=carol.pk).exists()
+
+
+def test_a_person_who_left_is_not_named_in_what_staff_did(alice, alice_in_browser, sam):
+    done = LogEntry.objects.create(
+        user=sam,
+        content_type=ContentType.objects.get_for_model(User),
+        object_id=str(alice.pk),
+        object_repr="alice",
+        action_flag=2,
+    )
+    assert alice_in_browser.delete("/api/v1/me/").status_code == 204
+    done.refresh_from_db()
+    assert done.object_repr == "(deleted)"

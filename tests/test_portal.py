@@ -55,7 +55,7 @@ def carol(django_user_model):
 
 def browser_of(user, **options):
     client = Client(**options)
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(user)
     return client
 
 
@@ -608,12 +608,14 @@ def test_a_public_app_has_no_secret(bob, bob_in_browser):
 # --- A recent sign-in --------------------------------------------------------------------------
 
 
-def leave_open(browser):
-    """Let the session of `browser` be as old as a sign-in counts, and return the browser."""
+def leave_open(browser, hours=0):
+    """Let the session of `browser` be as old as a sign-in counts, or older by `hours`, and return
+    the browser."""
+    age = app_settings.REAUTHENTICATION_TIMEOUT + hours * 3600
     session = browser.session
-    session["signed_in_at"] -= app_settings.REAUTHENTICATION_TIMEOUT
+    session["signed_in_at"] -= age
     for proof in session.get("account_authentication_methods", []):
-        proof["at"] -= app_settings.REAUTHENTICATION_TIMEOUT
+        proof["at"] -= age
     session.save()
     return browser
 
@@ -652,6 +654,33 @@ def test_a_session_left_open_cannot_make_secrets_nor_delete(carol, busy_machine)
     assert AccessToken.objects.filter(application=busy_machine).exists()
 
 
+@pytest.mark.parametrize("name", ["app-new", "app-edit"])
+def test_a_session_left_open_is_asked_before_a_form_about_an_app_is_shown(
+    carol, busy_machine, name
+):
+    Application.objects.filter(pk=busy_machine.pk).update(user=carol)
+    browser = leave_open(browser_of(carol))
+    path = reverse(name, args=[busy_machine.pk] if name == "app-edit" else [])
+    assert browser.get(path)["Location"].startswith("/accounts/reauthenticate/?")
+
+
+def test_a_form_that_took_ten_minutes_to_fill_in_is_taken(carol):
+    browser = browser_of(carol)
+    form = filled(browser)
+    leave_open(browser)
+    assert "secret" in browser.post(f"{NEW}?preset=web", form)["Location"]
+    assert Application.objects.filter(user=carol).count() == 1
+
+
+def test_a_form_that_stood_open_for_hours_is_taken_by_who_shows_who_they_are(carol):
+    browser = browser_of(carol)
+    form = filled(browser)
+    leave_open(browser, hours=2)
+    answer = browser.post(f"{NEW}?preset=web", form)
+    assert answer["Location"].startswith("/accounts/reauthenticate/?")
+    assert not Application.objects.filter(user=carol).exists()
+
+
 def test_the_password_opens_the_page_that_was_asked_for(carol, busy_machine):
     Application.objects.filter(pk=busy_machine.pk).update(user=carol)
     browser = leave_open(browser_of(carol))
@@ -666,8 +695,9 @@ def test_the_password_opens_the_page_that_was_asked_for(carol, busy_machine):
 
 
 def test_a_new_app_and_its_logo_survive_being_asked_for_the_password(carol):
-    browser = leave_open(browser_of(carol))
-    path = register(browser, "machine", logo=picture())["Location"]
+    browser = browser_of(carol)
+    form = filled(browser, "machine", logo=picture())
+    path = leave_open(browser).post(f"{NEW}?preset=machine", form)["Location"]
     app = Application.objects.get(user=carol)
     assert app.logo
     asked = browser.get(path)["Location"]

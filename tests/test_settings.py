@@ -72,7 +72,12 @@ def test_two_installations_share_no_secret(tmp_path):
 
 
 def test_a_public_site_over_https_has_secure_cookies_and_its_own_host(tmp_path):
-    state = start(tmp_path / "var", PUBLIC_URL="https://pets.example.org")
+    state = start(
+        tmp_path / "var",
+        PUBLIC_URL="https://pets.example.org",
+        TRUSTED_PROXY_COUNT="1",
+        SECURITY_CONTACT="mailto:security@pets.example.org",
+    )
     assert state["secure"] is True
     assert state["hosts"] == ["127.0.0.1", "localhost", "[::1]", "pets.example.org"]
     assert state["checks"] == []
@@ -88,7 +93,17 @@ def test_a_public_site_over_https_has_secure_cookies_and_its_own_host(tmp_path):
         ({"TRUSTED_PROXY_COUNT": "-1"}, "project.E003"),
         ({"LOG_FORMAT": "xml"}, "project.E004"),
         ({"TASKS_URL": "carrier-pigeon://"}, "project.E005"),
-        ({"PUBLIC_URL": "https://pets.example.org", "DEBUG": "true"}, "project.W002"),
+        ({"PUBLIC_URL": "https://pets.example.org"}, "project.W003"),
+        ({"PUBLIC_URL": "https://pets.example.org"}, "project.W004"),
+        ({"SECURITY_CONTACT": "somebody"}, "project.E009"),
+        (
+            {
+                "PUBLIC_URL": "https://pets.example.org",
+                "TRUSTED_PROXY_COUNT": "1",
+                "DEBUG": "true",
+            },
+            "project.W002",
+        ),
         ({"PUBLIC_URL": "https://pets.example.org?x=1"}, "project.E001"),
         ({"PORT": "99999"}, "project.E006"),
         ({"MAX_BODY_SIZE": "-1"}, "project.E007"),

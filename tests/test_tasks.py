@@ -8,6 +8,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.core.management import call_command
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
@@ -49,7 +50,9 @@ def test_expired_tokens_and_sessions_go_and_live_ones_stay(alice, app, alice_in_
     live = make_token(alice, app)
     make_token(alice, app, expires_in=timedelta(seconds=-1))
     Session.objects.create(session_key="old", expire_date=timezone.now() - timedelta(days=1))
+    UserSession.objects.create(user=alice, session_key="old", ip="192.0.2.1", user_agent="")
     clear_expired_credentials.call()
+    assert not UserSession.objects.filter(session_key="old").exists()
     assert AccessToken.objects.count() == 1
     assert bearer(live).get("/api/v1/me/").status_code == 200
     assert Session.objects.count() == 1

@@ -12,40 +12,14 @@ from accounts.models import Application, ApplicationLogo
 from accounts.presets import GRANT_TYPES
 from accounts.uris import problem_with_origin, problem_with_redirect
 
+from . import BeginsWhereItIsWrong, LinesField
+
 # The body of a request has a limit too: the rest of the form has to fit in beside the picture.
 MAXIMUM_LOGO_KB = settings.DATA_UPLOAD_MAX_MEMORY_SIZE * 9 // 10_000
 TEXT_FIELDS = ("name", "homepage_url", "policy_url")
 URI_FIELDS = ("redirect_uris", "post_logout_redirect_uris", "allowed_origins")
 WORD_FIELDS = ("scope", "default_scope", "extra_grant_types")
-LONGEST_NAME, MOST_URIS = 100, 20
-
-
-class UriListField(forms.CharField):
-    """Addresses, one a line; each that cannot be is refused by `problem_with(uri)`."""
-
-    widget = forms.Textarea
-
-    def __init__(self, *, problem_with, **options):
-        super().__init__(max_length=10_000, **options)
-        self.problem_with = problem_with
-        self.widget.attrs |= {
-            "rows": 3,
-            "class": "uris",
-            "spellcheck": "false",
-            "autocapitalize": "off",
-        }
-
-    def clean(self, value):
-        uris = list(dict.fromkeys(super().clean(value).split()))
-        if len(uris) > MOST_URIS:
-            raise ValidationError(f"{MOST_URIS} addresses at most.")
-        problems = [
-            f"{shortened(uri)}: {problem}" for uri in uris if (problem := self.problem_with(uri))
-        ]
-        if problems:
-            raise ValidationError(problems)
-        # Separated by spaces, as the list of origins is searched.
-        return " ".join(uris)
+LONGEST_NAME = 100
 
 
 class LinkField(forms.URLField):
@@ -73,7 +47,7 @@ class LogoField(forms.FileField):
         return logos.draw(file.read())
 
 
-class AppForm(forms.Form):
+class AppForm(BeginsWhereItIsWrong, forms.Form):
     """What a publisher says of an app of `preset`; `application` is the one to change, if any.
 
     Beyond its fields a form is judged by `Application.clean()`, so that nothing can be registered
@@ -98,15 +72,15 @@ class AppForm(forms.Form):
         "square.",
     )
     remove_logo = forms.BooleanField(label="Remove the logo", required=False)
-    redirect_uris = UriListField(label="Redirect URIs", problem_with=None)
-    post_logout_redirect_uris = UriListField(
+    redirect_uris = LinesField(label="Redirect URIs", problem_with=None)
+    post_logout_redirect_uris = LinesField(
         label="Redirect URIs after signing out",
         required=False,
         problem_with=None,
         help_text="Where people may be sent when they sign out of Pawprint through the app. "
         "The same rules.",
     )
-    allowed_origins = UriListField(
+    allowed_origins = LinesField(
         label="Allowed origins",
         problem_with=None,
         help_text="One a line: where the page is served, such as https://app.example.org, without "
@@ -181,12 +155,6 @@ class AppForm(forms.Form):
     def problem_with_redirect(self, uri):
         return problem_with_redirect(uri, own_scheme=self.preset.may_have_own_scheme)
 
-    def full_clean(self):
-        super().full_clean()
-        # Who cannot see the page begins where the first problem is.
-        for name in [name for name in self.fields if name in self._errors][:1]:
-            self.fields[name].widget.attrs["autofocus"] = True
-
     def clean_name(self):
         name = names.clean(self.cleaned_data["name"], self.application)
         if not name:  # which is refused here alone: apps that register themselves may have none
@@ -245,7 +213,3 @@ class AppForm(forms.Form):
             elif drop_logo:
                 ApplicationLogo.objects.filter(application=application).delete()
         return application
-
-
-def shortened(text, length=100):
-    return text if len(text) <= length else f"{text[:length]}…"

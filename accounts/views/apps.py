@@ -1,7 +1,6 @@
 """The pages of an account about the apps that a person publishes."""
 
 import hashlib
-from functools import wraps
 
 from allauth.account.decorators import reauthentication_required
 from django.conf import settings
@@ -13,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 from oauth2_provider.generators import generate_client_id
 
 from accounts.connections import last_used, people_of
@@ -22,23 +21,17 @@ from accounts.forms.apps import AppForm
 from accounts.models import Application, ApplicationLogo, User
 from accounts.presets import ALL, PRESETS, preset_of
 
+from . import (
+    asked_before_filling_in,
+    get_or_post,
+    is_open_form,
+    open_form,
+    page_of_ones_own,
+)
+
 MAXIMUM_APPS = 50
 OPEN_FORMS, SECRET_DUE = "app_forms", "app_secret_due"  # in the session
-get_or_post = require_http_methods(["GET", "POST"])
-
-
-def page_of_ones_own(view):
-    """Wrap a view of one app: for its publisher signed in, 404 for anybody else; never cached."""
-
-    @wraps(view)
-    @never_cache
-    @login_required
-    def wrapped(request, pk, **kwargs):
-        own = Application.objects.filter(user=request.user).select_related("logo")
-        application = get_object_or_404(own.defer("logo__png"), pk=pk)
-        return view(request, application, **kwargs)
-
-    return wrapped
+page_of_an_app = page_of_ones_own(Application.objects.select_related("logo").defer("logo__png"))
 
 
 @never_cache
@@ -63,12 +56,17 @@ def apps(request):
 @never_cache
 @login_required
 @get_or_post
+@asked_before_filling_in
 def app_new(request):
     """Choose what kind of app it is, then say what it needs.
 
     Each form that is shown carries the client_id its app will have: sent twice, also at once, it
     makes one app.
     """
+    client_id = request.POST.get("form", "")
+    is_open = is_open_form(request, OPEN_FORMS, client_id)
+    if is_open and (made := own_app(request, client_id)):
+        return shown(made)
     if has_no_room(request.user):
         return no_room(request)
     preset = PRESETS.get(request.GET.get("preset", ""))
@@ -76,10 +74,6 @@ def app_new(request):
         return render(request, "accounts/app_presets.html", {"presets": ALL})
     form = AppForm(preset, request.user)
     if request.method == "POST":
-        client_id = request.POST.get("form", "")
-        is_open = client_id in request.session.get(OPEN_FORMS, [])
-        if is_open and (made := own_app(request, client_id)):
-            return shown(made)
         form = AppForm(preset, request.user, data=request.POST, files=request.FILES)
         if form.is_valid() and not is_open:
             form.add_error(None, "This form was open for too long. Send it once more, please.")
@@ -97,7 +91,8 @@ def app_new(request):
                 request.session[SECRET_DUE] = {"app": made.pk, "is_first": True}
             messages.success(request, f"{made.name} is registered.")
             return shown(made)
-    context = {"form": form, "preset": preset, "form_id": open_form(request)}
+    form_id = open_form(request, OPEN_FORMS, generate_client_id())
+    context = {"form": form, "preset": preset, "form_id": form_id}
     return render(request, "accounts/app_form.html", context)
 
 
@@ -109,13 +104,6 @@ def no_room(request):
     return render(request, "accounts/app_no_room.html", {"maximum": MAXIMUM_APPS}, status=403)
 
 
-def open_form(request):
-    """Return the client_id for a form that is being shown; only forms of the session count."""
-    client_id = generate_client_id()
-    request.session[OPEN_FORMS] = [*request.session.get(OPEN_FORMS, []), client_id][-20:]
-    return client_id
-
-
 def own_app(request, client_id):
     return Application.objects.filter(user=request.user, client_id=client_id).first()
 
@@ -125,7 +113,7 @@ def shown(application):
     return redirect("app-secret" if application.is_confidential else "app", application.pk)
 
 
-@page_of_ones_own
+@page_of_an_app
 @require_GET
 def app(request, application):
     """All there is to know of one app."""
@@ -140,8 +128,9 @@ def app(request, application):
     return render(request, "accounts/app.html", context)
 
 
-@page_of_ones_own
+@page_of_an_app
 @get_or_post
+@asked_before_filling_in
 def app_edit(request, application):
     """Change what was said of an app, within its kind."""
     preset, was_verified = preset_of(application), application.is_verified
@@ -160,7 +149,7 @@ def app_edit(request, application):
     return render(request, "accounts/app_form.html", {"form": form, "preset": preset})
 
 
-@page_of_ones_own
+@page_of_an_app
 @reauthentication_required
 @get_or_post
 def app_secret(request, application):
@@ -202,7 +191,7 @@ def app_secret(request, application):
     )
 
 
-@page_of_ones_own
+@page_of_an_app
 @reauthentication_required
 @get_or_post
 def app_drop_secret(request, application):
@@ -221,7 +210,7 @@ def app_drop_secret(request, application):
     )
 
 
-@page_of_ones_own
+@page_of_an_app
 @reauthentication_required
 @get_or_post
 def app_revoke(request, application):
@@ -258,7 +247,7 @@ def people_affected(application):
     return "1 person lets it in." if people == 1 else f"{people:,} people let it in."
 
 
-@page_of_ones_own
+@page_of_an_app
 @reauthentication_required
 @get_or_post
 def app_delete(request, application):
@@ -286,7 +275,7 @@ def confirm(request, application, template="accounts/app_confirm.html", **contex
     return render(request, template, {"application": application} | context)
 
 
-@page_of_ones_own
+@page_of_an_app
 @require_POST
 def app_switch(request, application):
     """Switch the app off, or on again unless it was staff who switched it off."""
