@@ -1,6 +1,7 @@
 """The resources: pets, users, the caller, and the reference data around them."""
 
-from django.contrib.auth import get_user_model, logout
+from allauth.account.internal.flows.reauthentication import is_reauthentication_required
+from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
@@ -8,13 +9,14 @@ from drf_spectacular.utils import extend_schema, extend_schema_view
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework import status, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound, Throttled
+from rest_framework.exceptions import NotFound, PermissionDenied, Throttled
 from rest_framework.generics import GenericAPIView, get_object_or_404
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from accounts import leaks
+from accounts.views.deletion import delete_account
 
 from . import serializers
 from .filters import BreedFilter, FilterBackend, PetFilter, UserFilter
@@ -197,12 +199,15 @@ class MeView(StrictQuery, APIView):
 
     @extend_schema(summary="Delete your account", responses={204: None})
     def delete(self, request):
-        """Remove your account with all its pets, keys and apps; only when signed in."""
+        """Remove your account with all its pets, keys and apps; only when lately signed in."""
         if request.auth is not None:
             raise SessionRequired
-        user = request.user
-        logout(request._request)
-        user.delete()
+        if is_reauthentication_required(request._request, app="allauth.account"):
+            raise PermissionDenied(
+                "Sign in again first, or use the page /accounts/delete/: who deletes an account "
+                "has to have shown lately who they are."
+            )
+        delete_account(request._request)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def get_serializer(self, instance=None, **kwargs):

@@ -134,7 +134,7 @@ def anonymous():
 @pytest.fixture
 def alice_in_browser(alice):
     client = ApiClient(enforce_csrf_checks=False)
-    client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(alice)
     return client
 
 

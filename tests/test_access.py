@@ -127,7 +127,7 @@ def browser(user, csrf_token=None):
     """A signed-in browser whose CSRF token is checked, as outside tests."""
     headers = {"X-CSRFToken": csrf_token} if csrf_token else {}
     client = ApiClient(enforce_csrf_checks=True, headers=headers)
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(user)
     if csrf_token:
         client.cookies["csrftoken"] = csrf_token
     return client
@@ -265,7 +265,7 @@ def test_a_bad_credential_is_refused_everywhere(call, alice, app, bad):
 @pytest.mark.parametrize("bad", BAD_CREDENTIALS)
 def test_a_session_beside_it_does_not_make_up_for_a_bad_credential(call, sam, alice, app, bad):
     client = BAD_CREDENTIALS[bad](alice, app)
-    client.force_login(sam, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(sam)
     assert_refused(call(client, "GET", "/api/v1/pets/"), 401, "invalid_credential")
 
 
@@ -348,7 +348,7 @@ def test_a_token_made_for_this_resource_works(alice, app):
 def test_a_session_is_not_asked_when_a_credential_holds(call, alice, sam):
     """The credential decides: staff in the browser does not lend Alice's key its power."""
     client = with_key(make_key(alice, "pets:read")[1])
-    client.force_login(sam, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(sam)
     assert client.get("/api/v1/me/").json()["user"]["username"] == "alice"
     assert_refused(call(client, "DELETE", "/api/v1/pets/{rex}/"), 403, "insufficient_scope")
 

@@ -524,7 +524,7 @@ def test_nobody_decides_for_somebody_who_only_typed_the_code(alice_in_browser, b
     """The attacker has the page open, and answers it once the victim has typed the same code."""
     codes = start(television)
     attacker = Client()
-    attacker.force_login(bob, backend="django.contrib.auth.backends.ModelBackend")
+    attacker.force_login(bob)
     page = attacker.post("/o/device/", {"user_code": codes["user_code"]})["Location"]
     grant = DeviceGrant.objects.get()  # what the attacker's request has read by now
     victim = Client.post(alice_in_browser, "/o/device/", {"user_code": codes["user_code"]})

@@ -199,7 +199,7 @@ def test_an_app_gets_no_scope_it_was_not_registered_for(alice_in_browser, app):
 
 def test_the_consent_form_needs_its_csrf_token(alice, app):
     browser = Client(enforce_csrf_checks=True)
-    browser.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    browser.force_login(alice)
     form = authorization_request(app) | {"allow": "Authorize"}
     assert browser.post("/o/authorize/", form).status_code == 403
     assert not Grant.objects.exists()

@@ -122,7 +122,7 @@ def test_nobody_can_frame_the_page_or_keep_it(alice_in_browser, app):
 
 def test_a_forged_consent_without_the_csrf_token_is_refused(alice, app):
     browser = Client(enforce_csrf_checks=True)
-    browser.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    browser.force_login(alice)
     form = Form(ask(browser, app))
     del form.fields["csrfmiddlewaretoken"]
     answer = browser.post(AUTHORIZE, form.fields | {"allow": form.allow, "granted": "pets:read"})
@@ -133,7 +133,7 @@ def test_a_forged_consent_without_the_csrf_token_is_refused(alice, app):
 def test_an_app_may_post_its_request_which_comes_again_as_a_get(alice, app):
     """OpenID Connect Core §3.1.2.1; the page of the app cannot know our CSRF token."""
     browser = Client(enforce_csrf_checks=True)
-    browser.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    browser.force_login(alice)
     answer = browser.post(AUTHORIZE, authorization_request(app, "openid"))
     assert answer.status_code == 303
     page = browser.get(answer["Location"])
@@ -235,7 +235,7 @@ def test_a_consent_can_shrink(alice_in_browser, app):
 def test_a_consent_is_one_persons_and_one_apps(alice_in_browser, app, native_app, bob):
     get_code(alice_in_browser, app)
     browser = Client()
-    browser.force_login(bob, backend="django.contrib.auth.backends.ModelBackend")
+    browser.force_login(bob)
     assert ask(browser, app).status_code == 200
     assert ask(alice_in_browser, native_app).status_code == 200
 
@@ -386,7 +386,7 @@ def test_an_id_token_hint_of_somebody_else_is_login_required(browser, app, bob):
         )
     )
     other = Client()
-    other.force_login(bob, backend="django.contrib.auth.backends.ModelBackend")
+    other.force_login(bob)
     for given in (hint, "nonsense", hint[:-4] + "AAAA"):
         answer = redirected_with(ask(other, app, "openid", id_token_hint=given))
         assert answer["error"] == "login_required"

@@ -150,7 +150,7 @@ def test_signing_out_leaves_the_apps_what_they_were_given(alice_in_browser, app)
 def test_a_page_elsewhere_cannot_sign_anybody_out_by_a_form(alice, app):
     """The app's own POST (§2) comes again as a GET, which asks; a forged answer is refused."""
     browser = Client(enforce_csrf_checks=True)
-    browser.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    browser.force_login(alice)
     answer = browser.post(LOGOUT, {"client_id": app.client_id, "allow": "yes", "state": "s"})
     assert answer.status_code == 303
     there = urlsplit(answer["Location"])

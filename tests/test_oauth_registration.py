@@ -661,7 +661,7 @@ def test_other_credentials_manage_no_app(registered, alice, alice_in_browser, sa
     body = registered()
     app = stored(body)
     sam_in_browser = ApiClient()
-    sam_in_browser.force_login(sam, backend="django.contrib.auth.backends.ModelBackend")
+    sam_in_browser.force_login(sam)
     basic = SimpleNamespace(client_id=body["client_id"])
     assert token_request(basic, body["client_secret"], grant_type="none").status_code == 400
     for client in [

@@ -65,5 +65,5 @@ def test_forms_go_to_us_alone_except_where_the_answer_may_lead_on_to_an_app(
 
 
 def test_the_admin_keeps_django_s_own_scripts(sam, client):
-    client.force_login(sam, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(sam)
     assert policy(client.get("/admin/"))["script-src"] == ["'self'"]
