@@ -100,6 +100,8 @@ SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret("secret_key", lambda: secr
 # How many reverse proxies of ours stand in front: X-Forwarded-For is believed that far.
 TRUSTED_PROXY_COUNT = number("TRUSTED_PROXY_COUNT", 0)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
+# Where a weakness is reported, for /.well-known/security.txt: mailto:, https: or tel: addresses.
+SECURITY_CONTACT = env.list("SECURITY_CONTACT", default=[])
 
 CSRF_FAILURE_VIEW = "api.errors.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if _public.scheme in {"http", "https"} else []
@@ -161,6 +163,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.sessions.LastSeenMiddleware",
 ]
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
@@ -249,10 +252,7 @@ TASKS = {
 # --- Who is calling ----------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
-    "allauth.account.auth_backends.AuthenticationBackend",
-]
+AUTHENTICATION_BACKENDS = ["accounts.adapter.PasswordBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -271,12 +271,47 @@ SESSION_ENGINE = "accounts.sessions"
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {
+    "add_email": "accounts.forms.account.AddEmailForm",
+    "change_password": "accounts.forms.account.ChangePasswordForm",
+    "login": "accounts.forms.account.LoginForm",
+    "reset_password": "accounts.forms.account.ResetPasswordForm",
+    "reset_password_from_key": "accounts.forms.account.ResetPasswordKeyForm",
+    "signup": "accounts.forms.account.SignupForm",
+}
 ACCOUNT_USERNAME_VALIDATORS = "accounts.adapter.username_validators"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_MAX_EMAIL_ADDRESSES = 10
 ACCOUNT_EMAIL_VERIFICATION = "optional"
-ACCOUNT_LOGOUT_REDIRECT_URL = "/"
+# Signing up answers alike whether an address is known or not; it is told by a mail to it.
+ACCOUNT_PREVENT_ENUMERATION = "strict"
+ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Pawprint] "
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_LOGOUT_REDIRECT_URL = "/"
+MFA_ADAPTER = "accounts.mfa.MFAAdapter"
+MFA_FORMS = {
+    "activate_totp": "accounts.mfa.ActivateTOTPForm",
+    "add_webauthn": "accounts.mfa.AddPasskeyForm",
+    "authenticate": "accounts.mfa.AuthenticateForm",
+    "authenticate_webauthn": "accounts.mfa.AuthenticatePasskeyForm",
+    "edit_webauthn": "accounts.mfa.EditPasskeyForm",
+    "login_webauthn": "accounts.mfa.LoginPasskeyForm",
+    "reauthenticate": "accounts.mfa.ReauthenticateForm",
+    "reauthenticate_webauthn": "accounts.mfa.ReauthenticatePasskeyForm",
+}
+MFA_SUPPORTED_TYPES = ["recovery_codes", "totp", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Pawprint"
+# A clock may be half a minute wrong; accounts.mfa takes each code once all the same.
+MFA_TOTP_TOLERANCE = 1
+# An unconfirmed address keeps nobody else out, since several accounts may have it.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+# On somebody's own machine there is no TLS.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = _public.scheme == "http" and _public.hostname in {
+    "127.0.0.1", "::1", "localhost",
+}  # fmt: skip
 
 # Numbered peppers under which API keys and client secrets are digested, "1:secret,2:secret": the
 # highest number serves new ones, the others still verify theirs.
@@ -375,7 +410,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_RENDERER_CLASSES": [
         "api.renderers.JSONRenderer",
-        "api.renderers.BrowsableAPIRenderer",
+        "api.browsable.renderer.BrowsableAPIRenderer",
     ],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.renderers.ContentNegotiation",
     "DEFAULT_FILTER_BACKENDS": ["api.filters.FilterBackend"],
@@ -481,6 +516,8 @@ LOGGING = {
         "django.server": {"level": "WARNING"},
         # At DEBUG it would write tokens down.
         "oauthlib": {"level": "INFO"},
+        # At INFO it names passkeys.
+        "fido2": {"level": "WARNING"},
         # Anybody can send a wrong Host; the line of the request says 400.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

@@ -137,8 +137,9 @@ class KeyForm(ExpiryForm):
     )
     field_order = ("name", "scope", "lifetime", "until", "allowed_ips")
 
-    def __init__(self, user, like=None, **options):
-        """`like` is a key whose answers the form begins with, if any."""
+    def __init__(self, user, like=None, wanted=(), **options):
+        """`like` is a key whose answers the form begins with, if any; `wanted` are scopes that it
+        is to have too."""
         self.user = user
         scopes = get_scopes_backend()
         initial = {"scope": scopes.get_default_scopes()}
@@ -150,6 +151,8 @@ class KeyForm(ExpiryForm):
             }
             if like.lifetime.days in LIFETIMES:
                 initial["lifetime"] = str(like.lifetime.days)
+        if wanted:
+            initial["scope"] = [*(like.scope.split() if like else ()), *wanted]
         super().__init__(initial=initial, **options)
         self.fields["scope"].choices = [
             (scope, sentence)

@@ -72,7 +72,8 @@ def tell(api_key):
 def key_new(request):
     """Say what a new key is for, what it may do, how long and from where.
 
-    `?like=` is the number of a key of one's own whose answers the form begins with.
+    `?like=` is the number of a key of one's own whose answers the form begins with, `?scope=` what
+    it is to have.
     """
     if made := made_by_this_form(request):
         return made_already(request, made)
@@ -84,7 +85,7 @@ def key_new(request):
     like = request.GET.get("like", "")
     number = int(like) if like.isascii() and like.isdigit() and len(like) < 19 else 0
     like = ApiKey.objects.filter(user=request.user, pk=number).first()
-    return ask(request, KeyForm(request.user, like))
+    return ask(request, KeyForm(request.user, like, request.GET.get("scope", "").split()))
 
 
 @page_of_a_key

@@ -1,5 +1,5 @@
-/* What the pages need a script for: the theme switch, copying, filters without empty fields, and
-   the browsable API's forms, which send JSON with the method they name. */
+/* What the pages need a script for: the theme switch, copying, tabs, dialogs, menus, and forms that
+   are sent once and without their empty fields. */
 
 "use strict";
 
@@ -18,21 +18,41 @@ function storedTheme() {
 
 function showTheme(theme) {
   if (theme) root.dataset.theme = theme;
+  else delete root.dataset.theme;
   root.dataset.shown = theme || (prefersDark.matches ? "dark" : "light");
   document.dispatchEvent(new CustomEvent("pawprint:theme", { detail: root.dataset.shown }));
 }
 
 showTheme(storedTheme());
 prefersDark.addEventListener("change", () => showTheme(storedTheme()));
+// Other tabs follow.
+addEventListener("storage", (event) => event.key === THEME && showTheme(event.newValue));
+
+/* The theme after this one: the other than the system's, the system's, and as the system has it,
+   so that the first press is seen. */
+function nextTheme() {
+  const [own, other] = prefersDark.matches ? ["dark", "light"] : ["light", "dark"];
+  const now = root.dataset.theme;
+  if (!now) return other;
+  return now === other ? own : null;
+}
 
 function switchTheme() {
-  const theme = root.dataset.shown === "dark" ? "light" : "dark";
+  const theme = nextTheme();
   try {
-    localStorage.setItem(THEME, theme);
+    if (theme) localStorage.setItem(THEME, theme);
+    else localStorage.removeItem(THEME);
   } catch {
     // The switch then lasts for this page.
   }
   showTheme(theme);
+}
+
+function sayTheme() {
+  const name = (theme) => theme || "as your system";
+  const label = `Theme: ${name(root.dataset.theme)}. Switch to ${name(nextTheme())}`;
+  const button = document.querySelector("[data-theme-switch]");
+  button.ariaLabel = button.title = label;
 }
 
 async function copy(button) {
@@ -48,136 +68,7 @@ async function copy(button) {
   setTimeout(() => (button.textContent = label), 2000);
 }
 
-// --- The browsable API's forms -----------------------------------------------------------------
-
-function valueOf(control) {
-  if (control.type === "checkbox") return control.checked;
-  if (control.multiple) return [...control.selectedOptions].map((option) => option.value);
-  if ("list" in control.dataset) {
-    return control.value.split(",").map((word) => word.trim()).filter(Boolean);
-  }
-  if (control.value === "" && control.dataset.empty === "null") return null;
-  if (control.type === "number" && control.value !== "") return Number(control.value);
-  return control.value;
-}
-
-// "This field is required" says more than that nothing is no valid choice.
-const isMissing = (control) => control.ariaRequired === "true" && control.value === "";
-
-function bodyOf(form) {
-  const raw = form.querySelector("[data-raw]");
-  if (raw) return raw.value;
-  const controls = [...form.elements].filter(
-    (control) => control.name && control.name !== "csrfmiddlewaretoken" && !control.disabled && !isMissing(control),
-  );
-  return JSON.stringify(Object.fromEntries(controls.map((c) => [c.name, valueOf(c)])));
-}
-
-function clearProblems(form) {
-  form.querySelector("[data-alert]").replaceChildren();
-  for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
-  for (const list of form.querySelectorAll(".problems")) list.replaceChildren();
-}
-
-function item(text) {
-  const li = document.createElement("li");
-  li.textContent = text;
-  return li;
-}
-
-function tell(form, title, lines = []) {
-  const note = document.createElement("div");
-  note.className = "note bad";
-  const strong = document.createElement("strong");
-  strong.textContent = title;
-  note.append(strong);
-  if (lines.length) {
-    const list = document.createElement("ul");
-    list.append(...lines.map(item));
-    note.append(list);
-  }
-  form.querySelector("[data-alert]").replaceChildren(note);
-}
-
-/* Put each problem beside its field, and what concerns no field above the form. */
-function showProblems(form, problem) {
-  const rest = [];
-  let first = null;
-  for (const { field, message } of problem.errors || []) {
-    const name = field.split(".")[0];
-    const control = name && form.elements[name];
-    const list = control && document.getElementById(`${control.id}-problems`);
-    if (!list) {
-      rest.push(field ? `${field}: ${message}` : message);
-      continue;
-    }
-    control.setAttribute("aria-invalid", "true");
-    list.append(item(message));
-    first ||= control;
-  }
-  const beside = first && !rest.length;
-  tell(form, beside ? "Not saved: see the marked fields." : problem.detail || problem.title, rest);
-  (first || form.querySelector("[data-alert]")).focus();
-}
-
-async function send(form) {
-  const method = form.dataset.method;
-  const headers = {
-    Accept: "application/json",
-    "X-CSRFToken": form.elements.csrfmiddlewaretoken.value,
-  };
-  const options = { method, headers, credentials: "same-origin" };
-  if (method !== "DELETE") {
-    headers["Content-Type"] = "application/json";
-    options.body = bodyOf(form);
-  }
-  const buttons = form.querySelectorAll("button");
-  clearProblems(form);
-  buttons.forEach((button) => (button.disabled = true));
-  try {
-    const response = await fetch(form.action, options);
-    if (response.ok) {
-      remember({ POST: "Created.", DELETE: "Deleted." }[method] || "Saved.");
-      const made = response.status === 201 && response.headers.get("Location");
-      location.assign(made || form.dataset.next || location.pathname);
-      return;
-    }
-    const problem = await response.json().catch(() => ({
-      title: `The server answered ${response.status} ${response.statusText}.`,
-    }));
-    showProblems(form, problem);
-  } catch {
-    tell(form, "The server cannot be reached. Nothing was saved; try again in a moment.");
-  }
-  buttons.forEach((button) => (button.disabled = false));
-}
-
-/* What was done is said on the page that comes next. */
-const DONE = "pawprint-done";
-
-function remember(sentence) {
-  try {
-    sessionStorage.setItem(DONE, sentence);
-  } catch {
-    // Without storage the next page speaks for itself.
-  }
-}
-
-function sayWhatWasDone() {
-  let sentence = null;
-  try {
-    sentence = sessionStorage.getItem(DONE);
-    sessionStorage.removeItem(DONE);
-  } catch {
-    return;
-  }
-  if (!sentence) return;
-  const note = document.createElement("p");
-  note.className = "note";
-  note.role = "status";
-  note.textContent = sentence;
-  document.querySelector("#main .wrap").prepend(note);
-}
+// --- Tabs --------------------------------------------------------------------------------------
 
 function selectTab(tab) {
   for (const other of tab.closest("[role=tablist]").querySelectorAll("[role=tab]")) {
@@ -211,13 +102,44 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("keydown", (event) => {
   if (event.target.matches?.("[role=tab]")) moveTab(event);
+  const menu = event.key === "Escape" && document.querySelector("[data-menu][open]");
+  if (!menu) return;
+  menu.open = false;
+  if (menu.contains(event.target)) menu.querySelector("summary").focus();
 });
 
+// A menu closes behind whoever leaves it.
+for (const leaving of ["click", "focusin"]) {
+  document.addEventListener(leaving, ({ target }) => {
+    const menu = document.querySelector("[data-menu][open]");
+    if (menu && !menu.contains(target)) menu.open = false;
+  });
+}
+
+/* A form is sent once, however often it is clicked.  The answer may be a page of somebody else, or
+   none that replaces this one: then it can be sent again. */
+const sent = new WeakSet();
+
 document.addEventListener("submit", (event) => {
-  if (!event.target.dataset.method) return;
-  event.preventDefault();
-  send(event.target);
+  const form = event.target;
+  // Those with a method of their own are browse.js's.
+  if (form.dataset.method || form.getAttribute("method") !== "post") return;
+  if (sent.has(form)) event.preventDefault();
+  sent.add(form);
+  setTimeout(() => sent.delete(form), 3000);
 });
+addEventListener("pageshow", (event) => event.persisted && [...document.forms].forEach((f) => sent.delete(f)));
+
+/* After a form that was refused, the focus is where the problem is. */
+function goToTheProblem() {
+  const forms = "#main form[method=post]";
+  const seen = (all) => [...document.querySelectorAll(all)].find((e) => e.checkVisibility());
+  const field = seen(`${forms} [aria-invalid=true]`);
+  const note = field || seen(`${forms} .errorlist.nonfield`);
+  if (!note) return;
+  if (!field) note.tabIndex = -1;
+  note.focus();
+}
 
 // A picture too large for the server would cost a whole upload to be told so.
 document.addEventListener("change", ({ target }) => {
@@ -244,5 +166,9 @@ document.addEventListener("DOMContentLoaded", () => {
     element.disabled = false;
   }
   for (const tab of document.querySelectorAll("[role=tab][aria-selected=true]")) selectTab(tab);
-  sayWhatWasDone();
+  goToTheProblem();
+  // On a phone the account's pages are a row that scrolls.
+  document.querySelector(".account-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  sayTheme();
+  document.addEventListener("pawprint:theme", sayTheme);
 });
