@@ -29,6 +29,16 @@ def check_environment(app_configs, **kwargs):
                 id="project.W001",
             )
         )
+    elif public.scheme == "https" and settings.TRUSTED_PROXY_COUNT < 1:
+        problems.append(
+            checks.Warning(
+                "PUBLIC_URL is https, and no proxy is trusted to say that a request came so.",
+                hint="Set TRUSTED_PROXY_COUNT and have the proxy send X-Forwarded-Proto: until "
+                "then every call counts as sent in clear and is refused, unless this server ends "
+                "TLS itself.",
+                id="project.W004",
+            )
+        )
     if len(settings.SECRET_KEY) < 32:
         problems.append(
             Error(
@@ -84,6 +94,24 @@ def check_environment(app_configs, **kwargs):
                 f"TASKS_URL begins with {tasks!r}, which names no queue that is known.",
                 hint="Use db://, immediate://, redis://… or amqp://….",
                 id="project.E005",
+            )
+        )
+    contacts = [urlsplit(contact) for contact in settings.SECURITY_CONTACT]
+    if not all(contact.scheme in {"mailto", "https", "tel"} for contact in contacts):
+        problems.append(
+            Error(
+                f"SECURITY_CONTACT is {','.join(settings.SECURITY_CONTACT)!r}.",
+                hint="Name addresses like mailto:security@example.org or https://…, separated by "
+                "commas.",
+                id="project.E009",
+            )
+        )
+    elif public.scheme == "https" and not contacts:
+        problems.append(
+            checks.Warning(
+                f"SECURITY_CONTACT is unset: reports go to security@{public.hostname}.",
+                hint="See to it that somebody reads that mailbox, or name another.",
+                id="project.W003",
             )
         )
     if settings.DEBUG and public.scheme == "https":

@@ -13,6 +13,8 @@ from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.utils.functional import SimpleLazyObject
 
+from accounts import keys
+
 log = structlog.get_logger("pawprint.request")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -83,7 +85,7 @@ def loggable_path(request):
     in mails and of devices hold secrets."""
     if request.resolver_match and not request.path.startswith("/api/"):
         return f"/{request.resolver_match.route}"
-    return quote(request.path)
+    return quote(keys.hide(request.path))
 
 
 def client_address(request):

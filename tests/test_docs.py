@@ -1,16 +1,21 @@
-"""The README tells the truth: its commands run, and what it names exists."""
+"""The README tells the truth: its commands run, and what it names exists.  So do the documents
+for programs, and the frame of the documentation."""
 
 import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
+from django.conf import settings
 from django.urls import Resolver404, resolve
 
+from api.errors import PROBLEMS
 from api.filters import PetFilter
 from api.scopes import SCOPES
+from project.docs import ALL as GUIDES
 
 from .servers import ROOT, running_server
 
@@ -109,6 +114,76 @@ def test_the_addresses_it_sends_people_to_answer(client, db):
         goes_to_sign_in = answer.get("Location", "").startswith("/accounts/login/")
         is_posted_to = answer.status_code == 405 and url in POSTED
         assert answer.status_code in {200, 401} or goes_to_sign_in or is_posted_to, url
+
+
+# --- What programs look for --------------------------------------------------------------------
+
+
+def test_llms_txt_is_markdown_with_a_title_a_summary_and_links_that_answer(client, db):
+    answer = client.get("/llms.txt")
+    assert answer.headers["Content-Type"] == "text/markdown; charset=utf-8"
+    lines = answer.content.decode().splitlines()
+    assert lines[0] == "# Pawprint"
+    assert lines[2].startswith("> A pet registry")
+    sections = [line for line in lines if line.startswith("#")][1:]
+    assert sections == ["## API", "## Guides", "## Problems", "## Optional"]
+    links = re.findall(r"^- \[.+?\]\((.+?)\)", answer.content.decode(), re.MULTILINE)
+    assert len(links) == 5 + len(GUIDES) + len(PROBLEMS)
+    for link in links:
+        assert link.startswith(f"{settings.PUBLIC_URL}/")
+        path = link.removeprefix(settings.PUBLIC_URL)
+        assert client.get(path).status_code == 200, path
+    assert "&#x27;" not in answer.content.decode()
+
+
+def security_txt(client):
+    answer = client.get("/.well-known/security.txt")
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    return [line.split(": ", 1) for line in answer.content.decode().splitlines()]
+
+
+def test_security_txt_has_what_rfc_9116_asks(client, db, settings):
+    settings.PUBLIC_URL = "https://pets.example.org"
+    fields = dict(security_txt(client))
+    assert fields["Contact"] == "mailto:security@pets.example.org"
+    assert fields["Canonical"] == "https://pets.example.org/.well-known/security.txt"
+    expires = datetime.fromisoformat(fields["Expires"])
+    assert timedelta(days=30) < expires - datetime.now(UTC) < timedelta(days=366)
+    policy, _, anchor = fields["Policy"].removeprefix(settings.PUBLIC_URL).partition("#")
+    assert f'id="{anchor}"' in client.get(policy).content.decode()
+
+
+def test_security_txt_names_every_contact_of_the_operator(client, db, settings):
+    settings.SECURITY_CONTACT = ["https://example.org/report", "mailto:sec@example.org"]
+    contacts = [value for name, value in security_txt(client) if name == "Contact"]
+    assert contacts == settings.SECURITY_CONTACT
+    page = client.get("/docs/guides/security/").content.decode()
+    assert all(f'href="{contact}"' in page for contact in contacts)
+
+
+def test_robots_stay_out_of_accounts_and_may_read_the_documentation(client):
+    text = client.get("/robots.txt").content.decode()
+    assert "Disallow: /accounts/" in text
+    assert "/docs" not in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/docs/", "/docs/redoc/", "/docs/guides/", "/docs/guides/scopes/", "/docs/problems/"),
+        *("/docs/problems/invalid/", "/docs/conformance/"),
+    ],
+)
+def test_each_page_of_the_documentation_leads_to_the_others_and_says_where_one_is(client, db, path):
+    source = client.get(path).content.decode()
+    nav = re.search(r'<nav class="docs-nav".+?</nav>', source, re.DOTALL)[0]
+    links = re.findall(r'href="(.+?)"', nav)
+    assert links == [
+        *("/docs/guides/", "/docs/", "/docs/redoc/", "/docs/problems/", "/docs/conformance/")
+    ]
+    (current,) = re.findall(r'href="([^"]+)" aria-current', nav)
+    assert path.startswith(current)
+    assert re.search(r'<meta name="description" content=".{20,200}">', source)
 
 
 @pytest.mark.server

@@ -1,4 +1,5 @@
-"""The documentation's own client, Swagger UI in a real browser: signing in there, and calls."""
+"""The documentation's own client in a real browser: Swagger UI, signing in there, and calls; and
+Redoc.  Neither may do what the policy of their pages refuses."""
 
 import pytest
 
@@ -7,11 +8,28 @@ from .browser import browser_page, requires_chromium
 pytestmark = [pytest.mark.server, pytest.mark.browser, requires_chromium]
 
 
+# Runs before anything of a page does.
+LISTEN = """
+window.refused = [];
+document.addEventListener("securitypolicyviolation", (event) => {
+  window.refused.push(`${event.effectiveDirective} refuses ${event.blockedURI}`);
+});
+"""
+
+
 @pytest.fixture
-def docs(server):
-    with browser_page() as page:
-        page.goto(f"{server.url}/docs/")
+def reader(server):
+    """A browser page that ends in a failure if the policy had to refuse anything."""
+    with browser_page(base_url=server.url) as page:
+        page.add_init_script(LISTEN)
         yield page
+        assert page.evaluate("window.refused") == []
+
+
+@pytest.fixture
+def docs(reader):
+    reader.goto("/docs/")
+    return reader
 
 
 def open_dialog(docs):
@@ -113,3 +131,39 @@ def test_a_reader_authorizes_with_a_key(docs, server):
     assert answer.request.headers["x-api-key"] == server.key
     assert answer.status == 200
     assert answer.json()["credential"]["kind"] == "key"
+
+
+def test_the_dialog_begins_at_its_beginning_and_is_left_by_keyboard(docs):
+    docs.locator(".auth-wrapper > .authorize").focus()
+    docs.keyboard.press("Enter")
+    dialog = docs.get_by_role("dialog", name="Authorize")
+    dialog.wait_for()
+    assert docs.locator(".modal-ux-content").evaluate("content => content.scrollTop") == 0
+    assert docs.evaluate("document.activeElement.getAttribute('aria-label')") == "Close"
+    assert dialog.get_by_text("sessionid").filter(visible=True).count() == 0
+    docs.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+    assert docs.evaluate("document.activeElement.className").split()[:2] == ["btn", "authorize"]
+
+
+def test_a_reader_opens_every_call_its_models_and_its_answers(docs, server):
+    def press_all(selector):
+        docs.locator(selector).first.wait_for()
+        docs.locator(selector).evaluate_all("all => all.forEach(one => one.click())")
+
+    press_all(".opblock:not(.is-open) .opblock-summary-control")
+    press_all(".opblock-body [data-name=model]")
+    docs.locator(".opblock-body .model-box, .opblock-body .json-schema-2020-12").first.wait_for()
+    press_all(".opblock-body [data-name=example]")
+    assert try_call(docs, "/api/v1/species/").status == 200
+    docs.locator(".download-contents").first.wait_for()
+
+
+def test_a_reader_searches_the_reference_and_follows_it_in_either_theme(reader):
+    for theme in ("light", "dark"):
+        reader.emulate_media(color_scheme=theme)
+        reader.goto("/docs/redoc/")
+        reader.locator("#redoc h1").first.wait_for()
+        reader.get_by_placeholder("Search").fill("pets")
+        reader.locator('[data-role="search:results"] li').first.click()
+        reader.wait_for_function("location.hash.length > 1")

@@ -1,4 +1,6 @@
-/* Starts Swagger UI or Redoc, whichever the page has, in our colours and from our own files. */
+/* Starts Swagger UI or Redoc, whichever the page has, in our colours and from our own files.
+
+   It runs before their bundles do, since those write style sheets while they load. */
 
 "use strict";
 
@@ -43,6 +45,48 @@ function startSwagger() {
   });
   const oauth = JSON.parse(read("docs-oauth") || "null");
   if (oauth) ui.initOAuth(oauth);
+  mindReaders(document.getElementById("swagger-ui"));
+}
+
+/* Name the parts of Swagger UI that have no name.  Its dialog is one for the eye only, and opens
+   scrolled to its end, where the last field takes the focus: say what it is, begin at its
+   beginning, close by Escape and go back. */
+function mindReaders(container) {
+  let opener = null;
+  container.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button && !button.closest(".modal-ux")) opener = button;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") container.querySelector(".modal-ux .close-modal")?.click();
+  });
+  let shown = null;
+  new MutationObserver(() => {
+    for (const heading of container.querySelectorAll("h3.opblock-tag, .models h4")) heading.ariaLevel = "2";
+    // A link within a button cannot be reached; the button does the same.
+    for (const link of container.querySelectorAll(".opblock-summary-control a[href]")) {
+      link.removeAttribute("href");
+    }
+    for (const [part, name] of [[".information-container", "About"], [".scheme-container", "Credentials"]]) {
+      const section = container.querySelector(`${part} section`);
+      if (section) section.ariaLabel = name;
+    }
+    const dialog = container.querySelector(".modal-ux");
+    for (const name of dialog?.querySelectorAll(".auth-container h4 code") ?? []) {
+      // The cookie is the browser's: nobody types it.
+      if (name.textContent === "session") name.closest(".auth-container").hidden = true;
+    }
+    if (dialog === shown) return;
+    shown = dialog;
+    if (!dialog) return void opener?.focus();
+    const close = dialog.querySelector(".close-modal");
+    dialog.role = "dialog";
+    dialog.ariaModal = "true";
+    dialog.ariaLabel = "Authorize";
+    close.ariaLabel = "Close";
+    close.focus();
+    dialog.querySelector(".modal-ux-content").scrollTop = 0;
+  }).observe(container, { childList: true, subtree: true });
 }
 
 /* The value of one of site.css's colours in the theme that is shown; Redoc computes with it. */
@@ -107,10 +151,24 @@ function startRedoc(container) {
   const covered = () => (getComputedStyle(top).position === "sticky" ? top.offsetHeight : 0);
   const options = { ...settings, scrollYOffset: covered, theme: redocTheme() };
   Redoc.init(read("schema-url"), options, container);
+  // Its small headings follow those of an operation, which are of level 2.
+  new MutationObserver(() => {
+    for (const heading of container.querySelectorAll("h5")) heading.ariaLevel = "3";
+  }).observe(container, { childList: true, subtree: true });
   // It cannot change its colours once it stands.
   document.addEventListener("pawprint:theme", () => location.reload());
 }
 
+/* The policy lets a style sheet in that carries the answer's nonce, and Redoc's own do not. */
+function vouchForStyles({ nonce }) {
+  const createElement = document.createElement;
+  document.createElement = function (name, ...rest) {
+    const element = createElement.call(this, name, ...rest);
+    if (name === "style") element.nonce = nonce;
+    return element;
+  };
+}
+
 const redoc = document.getElementById("redoc");
-if (redoc) startRedoc(redoc);
-else startSwagger();
+if (redoc) vouchForStyles(document.currentScript);
+document.addEventListener("DOMContentLoaded", () => (redoc ? startRedoc(redoc) : startSwagger()));

@@ -1,0 +1,221 @@
+"""The documentation: guides, Swagger UI and Redoc, problems, and what programs look for."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from urllib.parse import urlsplit
+
+from csp.decorators import csp_update
+from django.conf import settings
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
+
+from accounts.keys import CHECKSUM_RULE, PATTERNS
+from accounts.models import ApiKey
+from accounts.oauth.docs_app import DOCS_CLIENT_ID
+from accounts.presets import PRESETS
+from api.errors import PROBLEMS
+from api.filters import PetFilter, UserFilter
+from api.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from api.scopes import DEFAULT_SCOPES, SCOPES
+
+SECURITY_TXT_LASTS = timedelta(days=180)  # RFC 9116 §2.5.5: less than a year
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A page of prose at /docs/guides/<slug>/; its text is guides/<slug>.html."""
+
+    slug: str
+    title: str
+    summary: str
+    kind: str
+
+    @property
+    def path(self):
+        return reverse("guide", args=[self.slug])
+
+
+START, KNOW = "Quick starts", "Good to know"
+ALL = [
+    Guide("script", "A script with a key", "An API key, curl and Python, page after page.", START),
+    Guide(
+        "web-app",
+        "A web server app",
+        "Authorization code with PKCE and a secret: send people through consent, act for them.",
+        START,
+    ),
+    Guide(
+        "browser-app",
+        "A browser app",
+        "A page in plain JavaScript on its own origin: PKCE, no secret, CORS.",
+        START,
+    ),
+    Guide(
+        "native-app",
+        "A native app or command line",
+        "The person’s own browser, and an answer that comes back to the device.",
+        START,
+    ),
+    Guide("device", "A device", "A code on its screen that somebody types on their phone.", START),
+    Guide(
+        "machine",
+        "Machine to machine",
+        "Client credentials: a service that acts for itself and reads what is public.",
+        START,
+    ),
+    Guide("scopes", "Scopes", "What a token or a key may do, and how to ask for it.", KNOW),
+    Guide("errors", "Errors", "One shape for every failure, and a page for each problem.", KNOW),
+    Guide("paging", "Pages", "Cursors: stable lists while others write.", KNOW),
+    Guide("filters", "Filters", "Narrowing and ordering lists.", KNOW),
+    Guide("limits", "Limits", "Sizes, lifetimes and how often.", KNOW),
+    Guide("importing", "Importing", "Ten thousand pets from a file, and again tomorrow.", KNOW),
+    Guide(
+        "security",
+        "Security",
+        "How credentials look and are kept, what to do about a leak, where to report.",
+        KNOW,
+    ),
+]
+GUIDES = {guide.slug: guide for guide in ALL}
+
+
+def guides(request):
+    """All guides, by kind."""
+    return render(request, "guides/index.html", {"guides": ALL})
+
+
+def guide(request, slug):
+    """One guide; what it says of scopes, limits and filters is read from where they are."""
+    if slug not in GUIDES:
+        raise Http404
+    place = ALL.index(GUIDES[slug])
+    context = {
+        "guide": GUIDES[slug],
+        "guides": ALL,
+        "following": ALL[place + 1] if place + 1 < len(ALL) else None,
+        "url": settings.PUBLIC_URL,
+        "host": urlsplit(settings.PUBLIC_URL).hostname,
+        "scopes": SCOPES,
+        "default_scopes": DEFAULT_SCOPES,
+        "problems": PROBLEMS,
+        "page_size": DEFAULT_PAGE_SIZE,
+        "max_page_size": MAX_PAGE_SIZE,
+        "pet_filters": described(PetFilter),
+        "user_filters": described(UserFilter),
+        "max_body": settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+        "most_keys": ApiKey.MOST_PER_USER,
+        "key_days": ApiKey.DEFAULT_LIFETIME.days,
+        "most_key_days": ApiKey.MAXIMUM_LIFETIME.days,
+        "token_minutes": settings.OAUTH2_PROVIDER["ACCESS_TOKEN_EXPIRE_SECONDS"] // 60,
+        "refresh_days": settings.OAUTH2_PROVIDER["REFRESH_TOKEN_EXPIRE_SECONDS"] // 86400,
+        "patterns": PATTERNS,
+        "checksum_rule": CHECKSUM_RULE,
+        "contacts": security_contacts(),
+        "presets": PRESETS,
+    }
+    return render(request, f"guides/{slug}.html", context)
+
+
+def described(filterset):
+    """Return what a list can be narrowed by: `[(name, its choices, what it takes)]`."""
+    filters = []
+    for name, field in filterset.base_filters.items():
+        choices = [code for code, _ in field.extra.get("choices", [])]
+        # Written in Markdown, for the schema.
+        filters.append((name, choices, field.extra.get("help_text", "").replace("`", "")))
+    return filters
+
+
+def problems(request):
+    """Every problem there is."""
+    return render(request, "docs/problems.html", {"problems": PROBLEMS})
+
+
+def problem(request, code):
+    """What a problem's `type` means and what to do about it."""
+    if code not in PROBLEMS:
+        raise Http404
+    context = {
+        "code": code,
+        "title": PROBLEMS[code],
+        "problems": PROBLEMS,
+        "public_url": settings.PUBLIC_URL,
+    }
+    # One that nobody has explained yet is still named.
+    return render(request, [f"problems/{code}.html", "problem.html"], context)
+
+
+class SwaggerView(SpectacularSwaggerView):
+    """Swagger UI, served from here; Authorize works with PKCE and with a key."""
+
+    @extend_schema(exclude=True)
+    def get(self, request, *args, **kwargs):
+        response = super().get(request, *args, **kwargs)
+        # The window that asks for consent is ours too, and keeps the strict policy: a page with a
+        # laxer one would lose sight of it, and never hear of the code.
+        del response["Cross-Origin-Opener-Policy"]
+        response.data["settings"] = self._dump(
+            {
+                "deepLinking": True,
+                "oauth2RedirectUrl": request.build_absolute_uri(reverse("docs-oauth2-redirect")),
+                "tryItOutEnabled": True,
+            }
+        )
+        response.data["oauth2_config"] = self._dump(
+            {
+                "clientId": DOCS_CLIENT_ID,
+                "usePkceWithAuthorizationCodeGrant": True,
+                "scopes": "pets:read users:read",
+            }
+        )
+        return response
+
+
+# Redoc's search runs in a worker, whose source is in the bundle.
+@method_decorator(csp_update({"worker-src": ["blob:"]}), name="dispatch")
+class RedocView(SpectacularRedocView):
+    """Redoc, served from here."""
+
+
+# --- For programs ------------------------------------------------------------------------------
+
+
+def llms_txt(request):
+    """What a language model needs to find its way (llmstxt.org): Markdown at /llms.txt."""
+    context = {"guides": ALL, "problems": PROBLEMS, "url": settings.PUBLIC_URL}
+    return render(request, "docs/llms.txt", context, content_type="text/markdown; charset=utf-8")
+
+
+def robots_txt(request):
+    """What is of use to a search engine: home, documentation and what is open to everybody."""
+    lines = ["User-agent: *", "Disallow: /accounts/", "Disallow: /admin/", "Disallow: /o/"]
+    return text(lines)
+
+
+def security_txt(request):
+    """Where to report a weakness (RFC 9116)."""
+    url = settings.PUBLIC_URL
+    expires = datetime.now(UTC).date() + SECURITY_TXT_LASTS
+    return text(
+        [
+            *(f"Contact: {contact}" for contact in security_contacts()),
+            f"Expires: {datetime.combine(expires, time(), UTC):%Y-%m-%dT%H:%M:%SZ}",
+            f"Canonical: {url}{reverse('security-txt')}",
+            f"Policy: {url}{GUIDES['security'].path}#report-a-weakness",
+            "Preferred-Languages: en",
+        ]
+    )
+
+
+def security_contacts():
+    """Return the URIs to write to; unless any is set, the mailbox that RFC 2142 §4 names."""
+    host = urlsplit(settings.PUBLIC_URL).hostname
+    return settings.SECURITY_CONTACT or [f"mailto:security@{host}"]
+
+
+def text(lines):
+    return HttpResponse("\n".join([*lines, ""]), content_type="text/plain; charset=utf-8")
