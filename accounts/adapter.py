@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
-from allauth.account.internal.userkit import filter_users_by_email, get_user_by_username
+from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
+from allauth.account.internal.userkit import get_user_by_username
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.core.validators import RegexValidator
@@ -19,18 +20,23 @@ from .sessions import browser_in_words, signed_in_at
 username_validators = [
     RegexValidator(r"^(?!\.{1,2}$)[\w.+-]+$", "Use letters, digits and . + - _ only.", "invalid")
 ]
-WRONG = "This name or e-mail address and this password do not belong together."
+WRONG = (
+    "This name or e-mail address and this password do not belong together. An address works "
+    "once it is confirmed."
+)
 
 
 class PasswordBackend(AuthenticationBackend):
-    """allauth's, which takes a user name or an e-mail address; a password is hashed once, so that
-    the time of an answer does not tell which of them are known."""
+    """Takes a user name, or an e-mail address that was confirmed: one that was not may be that of
+    many accounts.  A password is hashed once, so that the time of an answer does not tell
+    which of them are known."""
 
     def _authenticate(self, request, **credentials):
         known = {}
         for login in filter(None, {credentials.get("username"), credentials.get("email")}):
-            by_email = filter_users_by_email(login, prefer_verified=True, for_login=True)
-            for user in filter(None, [get_user_by_username(login), *by_email]):
+            address = EmailAddress.objects.filter(email=login.lower(), verified=True)
+            confirmed = [found.user for found in address.select_related("user")]
+            for user in filter(None, [get_user_by_username(login), *confirmed]):
                 known[user.pk] = user
         checked = (self._check_password(user, credentials["password"]) for user in known.values())
         return next(filter(None, checked), None)
@@ -63,6 +69,9 @@ class AccountAdapter(DefaultAccountAdapter):
         return credentials.get("email", credentials.get("username", "")).lower()
 
     def is_reauthentication_required(self, *, app, **kwargs):
+        if self.request.method == "GET":
+            # A form that was given up once must not be carried out when the person comes to look.
+            self.request.session.pop(STATE_SESSION_KEY, None)
         age = time.time() - signed_in_at(self.request)
         if age < app_settings.REAUTHENTICATION_TIMEOUT:
             return False
@@ -76,6 +85,12 @@ class AccountAdapter(DefaultAccountAdapter):
         }
         methods = super().get_reauthentication_methods(user)
         return [method | {"description": words[method["id"]]} for method in methods]
+
+    def can_delete_email(self, email_address):
+        """Not the last one: nobody could be told of a leak, nor set a new password."""
+        own = EmailAddress.objects.filter(user_id=email_address.user_id)
+        is_last = not own.exclude(pk=email_address.pk).exists()
+        return super().can_delete_email(email_address) and not is_last
 
     def get_reset_password_from_key_url(self, key):
         return on_public_url(super().get_reset_password_from_key_url(key))

@@ -5,7 +5,6 @@ credential is 401 everywhere, also where anonymous callers are let in.
 """
 
 import base64
-import binascii
 import contextlib
 import hashlib
 from datetime import timedelta
@@ -97,7 +96,7 @@ def read_authorization(header):
     if scheme.lower() == "basic":
         try:
             username, _, password = base64.b64decode(value, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # binascii.Error and UnicodeDecodeError are some
             raise InvalidCredential("The Basic credentials are not valid base64.") from None
         if username.startswith(keys.PREFIX) and not password:
             return KEY, username

@@ -8,10 +8,11 @@ from django.conf import settings
 from django.urls import reverse
 
 from .presets import CODE, DEVICE, MACHINE
+from .snippets import first_path
 
 
 def first_steps(application, secret=None):
-    """Return the steps as `(sentence, lines)`; with `secret` in them where it is shown anyway."""
+    """Return steps as `(sentence, commands)`; with `secret` in them where it is shown anyway."""
     lines = [
         f"export PAWPRINT_URL={settings.PUBLIC_URL}",
         f"export PAWPRINT_CLIENT_ID={quote(application.client_id)}",
@@ -28,7 +29,7 @@ def first_steps(application, secret=None):
         steps.append(
             ("Or see it happen, in the folder of the server.", [f".venv/bin/python {example}"])
         )
-    return steps
+    return [(sentence, "\n".join(lines)) for sentence, lines in steps]
 
 
 def scope_of(application):
@@ -173,13 +174,12 @@ def machine(application):
 
 def call(application):
     """The call that what it gets by default is enough for."""
-    readable = [scope for scope in scope_of(application).split() if scope.endswith(":read")]
-    place = readable[0].removesuffix(":read") if readable else "me"
+    scope = scope_of(application)
     return (
         "Call the API with the access_token.",
         [
             "TOKEN=…",
-            f'curl -H "Authorization: Bearer $TOKEN" "$PAWPRINT_URL/api/v1/{place}/"',
+            f'curl -H "Authorization: Bearer $TOKEN" "$PAWPRINT_URL{first_path(scope)}"',
         ],
     )
 

@@ -25,12 +25,20 @@ log = structlog.get_logger(__name__)
 SHOWN = 200  # of an address that somebody else gave, in a mail
 
 REPORTS_BY_ADDRESS = Budget("credential-report", 60, 600)
-REPORTS_IN_ALL = Budget("credential-report-all", 600, 600)
+# What is looked for by going through all apps; the rest costs a look into an index, and nobody can
+# use up everybody's reports.
+SEARCHES_IN_ALL = Budget("credential-report-search", 600, 600)
+MAILS_ABOUT_TOKENS = Budget("leaked-token-mail", 1, 24 * 3600)
 
 
 def wait_for_report(address):
     """Count one report from `address`; return the seconds to wait where there were too many."""
-    return REPORTS_BY_ADDRESS.spend(neighbourhood(address)) or REPORTS_IN_ALL.spend("")
+    return REPORTS_BY_ADDRESS.spend(neighbourhood(address))
+
+
+def wait_for_search(credential):
+    """The same for what takes a search, whoever reports it."""
+    return SEARCHES_IN_ALL.spend("") if may_be_client_secret(credential) else 0
 
 
 def report(credential, url=""):
@@ -91,7 +99,7 @@ def end_client_secret(credential):
     Secrets are salted, each by itself, so every app is asked whether it is its own: the hash is a
     fast one, and what lacks their form and checksum is nobody's.
     """
-    if not re.fullmatch(keys.PATTERNS["client secret"], credential) or not keys.adds_up(credential):
+    if not may_be_client_secret(credential):
         return None
     confidential = Application.objects.filter(client_type=Application.CLIENT_CONFIDENTIAL)
     rows = confidential.values_list("pk", "client_secret", "old_client_secret").iterator()
@@ -108,6 +116,10 @@ def end_client_secret(credential):
     else:
         return None
     return application
+
+
+def may_be_client_secret(credential):
+    return re.fullmatch(keys.PATTERNS["client secret"], credential) and keys.adds_up(credential)
 
 
 def is_secret(credential, stored):
@@ -141,11 +153,15 @@ ENDS = {
 def came_in_clear(request):
     """Return whether `request` came by plain HTTP to a site that is there by https.
 
-    Loopback is nobody's network: health is asked for there.
+    Loopback is nobody's network: health is asked for there.  Both have to say so, the caller's
+    address and the Host header, which anybody can write.
     """
     if not settings.PUBLIC_URL.startswith("https:") or request.is_secure():
         return False
-    return split_domain_port(request.get_host())[0].strip("[]") not in LOOPBACK_HOSTS
+    host = split_domain_port(request.get_host())[0].strip("[]")
+    # "" where proxies are trusted and none passed it on: then it came from beside us.
+    caller = request.META.get("REMOTE_ADDR") or host
+    return not {host, caller} <= LOOPBACK_HOSTS
 
 
 def note_plain_http(credential):
@@ -177,6 +193,9 @@ def tell(kind, thing, credential, how, url=""):
         owner = None if thing is application else thing.user
         if owner is None:
             owner, page = application.user, reverse("app", args=[application.pk])
+        # An app that reports its own tokens one after the other would write to its people.
+        if owner and "token" in kind and MAILS_ABOUT_TOKENS.spend((owner.pk, application.pk)):
+            return
     if owner and owner.email:
         transaction.on_commit(
             partial(

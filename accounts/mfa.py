@@ -5,6 +5,7 @@ once; and a passkey belongs to the name that the site is known by.
 """
 
 import base64
+import contextlib
 import hmac
 import ipaddress
 import struct
@@ -30,6 +31,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.dispatch import receiver
+from django.forms.fields import InvalidJSONInput
+from django.utils.functional import cached_property
 
 from .sessions import browser_in_words
 
@@ -135,12 +138,19 @@ def step_of(secret, code):
 def use_up_first_code(sender, authenticator, **kwargs):
     """The code that showed that an app is set up signs nobody in."""
     if authenticator.type == Authenticator.Type.TOTP:
-        authenticator.data["last_step"] = int(time.time()) // app_settings.TOTP_PERIOD
+        # Its clock may be ahead of ours by as much as is taken.
+        ahead = app_settings.TOTP_TOLERANCE
+        authenticator.data["last_step"] = int(time.time()) // app_settings.TOTP_PERIOD + ahead
         authenticator.save(update_fields=["data"])
 
 
 class AuthenticateForm(OneTimeCode, base.AuthenticateForm):
     code = code_field("Code")
+
+    @cached_property
+    def types(self):
+        """What the person has: totp, webauthn, recovery_codes."""
+        return set(Authenticator.objects.filter(user=self.user).values_list("type", flat=True))
 
 
 class ReauthenticateForm(OneTimeCode, base.ReauthenticateForm):
@@ -170,6 +180,27 @@ class ActivateTOTPForm(totp.ActivateTOTPForm):
 # --- Passkeys ----------------------------------------------------------------------------------
 
 
+NO_BROWSER = (RecursionError, ValueError)  # what no browser sends, such as lists in lists in lists
+
+
+class CredentialField(forms.JSONField):
+    """What a browser says of a passkey: some kilobytes at most."""
+
+    LONGEST = 20_000
+
+    def __init__(self):
+        super().__init__(widget=forms.HiddenInput)
+
+    def to_python(self, value):
+        with contextlib.suppress(*NO_BROWSER):
+            if len(value or "") <= self.LONGEST:
+                return super().to_python(value)
+        raise ValidationError(self.error_messages["invalid"], code="invalid")
+
+    def bound_data(self, data, initial):
+        return InvalidJSONInput("")  # it was for one challenge, and is not sent again
+
+
 def refusing(clean):
     """Wrap the cleaning of what a browser's passkey answered: whatever else is sent is refused in
     words."""
@@ -181,7 +212,7 @@ def refusing(clean):
         except ValidationError as error:
             if error.code != "incorrect_code":
                 raise
-        except (AttributeError, LookupError, TypeError, ValueError, struct.error):
+        except (*NO_BROWSER, AttributeError, LookupError, TypeError, struct.error):
             pass  # no browser made it
         raise ValidationError("This passkey is not known here, or it answered too late. Try again.")
 
@@ -189,6 +220,7 @@ def refusing(clean):
 
 
 class AddPasskeyForm(webauthn.AddWebAuthnForm):
+    credential = CredentialField()
     passwordless = forms.BooleanField(
         label="Sign in with it alone",
         required=False,
@@ -208,7 +240,13 @@ class AddPasskeyForm(webauthn.AddWebAuthnForm):
         passkeys = Authenticator.objects.filter(user=self.user, type=Authenticator.Type.WEBAUTHN)
         if passkeys.count() >= MOST_PASSKEYS:
             raise ValidationError(f"There are {MOST_PASSKEYS} passkeys already; remove one first.")
-        return super().clean()
+        cleaned = super().clean()
+        if cleaned.get("credential"):
+            # What is_passwordless reads.  Browsers say it of keys that were added as a second step
+            # too: what counts is what the person asked for.
+            told = {"credProps": {"rk": cleaned["passwordless"]}}
+            cleaned["credential"]["clientExtensionResults"] = told
+        return cleaned
 
 
 class EditPasskeyForm(webauthn.EditWebAuthnForm):
@@ -216,12 +254,26 @@ class EditPasskeyForm(webauthn.EditWebAuthnForm):
 
 
 class AuthenticatePasskeyForm(webauthn.AuthenticateWebAuthnForm):
+    credential = CredentialField()
     clean_credential = refusing(webauthn.AuthenticateWebAuthnForm.clean_credential)
 
 
 class LoginPasskeyForm(webauthn.LoginWebAuthnForm):
-    clean_credential = refusing(webauthn.LoginWebAuthnForm.clean_credential)
+    """A passkey signs in alone where it was added for that, and its holder was verified."""
+
+    credential = CredentialField()
+
+    @refusing
+    def clean_credential(self):
+        # The session may hold the challenge of a second step, which asks for less.
+        if webauthn.auth.get_state()["user_verification"] != "required":
+            raise LookupError
+        authenticator = super().clean_credential()
+        if not authenticator.wrap().is_passwordless:
+            raise LookupError
+        return authenticator
 
 
 class ReauthenticatePasskeyForm(webauthn.ReauthenticateWebAuthnForm):
+    credential = CredentialField()
     clean_credential = refusing(webauthn.ReauthenticateWebAuthnForm.clean_credential)

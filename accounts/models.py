@@ -10,12 +10,13 @@ import re
 import unicodedata
 import uuid
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, OperationalError, models, transaction
 from django.db.models.functions import Length, Lower
 from django.db.models.lookups import Exact
 from django.utils import timezone
@@ -70,7 +71,7 @@ class User(AbstractUser):
     def delete(self, *args, **kwargs):
         """Delete the person with all that is theirs, also while apps refresh their tokens."""
 
-        def delete():
+        def end():
             # Nobody who is switched off gets a new token: the chains of tokens come to an end.
             User.objects.filter(pk=self.pk).update(is_active=False)
             end_all(user=self)
@@ -79,9 +80,8 @@ class User(AbstractUser):
             done.filter(content_type__app_label="accounts", content_type__model="user").update(
                 object_repr="(deleted)"
             )
-            return super(User, self).delete(*args, **kwargs)
 
-        return until_it_holds(delete)
+        return until_it_holds(self, end, partial(super().delete, *args, **kwargs))
 
 
 class ApiKeyManager(models.Manager):
@@ -293,7 +293,8 @@ class ApiKey(models.Model):
         """End the key now; it stays listed."""
         if self.revoked_at is None:
             self.revoked_at = timezone.now()
-            self.save(update_fields=["revoked_at"])
+            # One statement: it may be rotated at this very moment.
+            ApiKey.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=self.revoked_at)
 
     def rotate(self, overlap=timedelta(0), expires_in=None, key_id=None):
         """Put a new key in this one's place, and return it as `create_key` does.
@@ -486,12 +487,7 @@ class Application(AbstractApplication):
 
     def delete(self, *args, **kwargs):
         """Delete the app with all it holds, also while it refreshes its tokens."""
-
-        def delete():
-            self.revoke_all()
-            return super(Application, self).delete(*args, **kwargs)
-
-        return until_it_holds(delete)
+        return until_it_holds(self, self.revoke_all, partial(super().delete, *args, **kwargs))
 
     def clean(self):
         problems = {}
@@ -563,16 +559,23 @@ def end_all(**theirs):
         model.objects.filter(**theirs).delete()
 
 
-def until_it_holds(delete):
-    """Run `delete` in a transaction, again where a token was made meanwhile; return its result.
+def until_it_holds(row, end, delete):
+    """Run `end` and `delete`, which is about `row`, in a transaction; again where something was
+    made for it meanwhile, or where each waited for the other.  Returns what `delete` does."""
+    pk = row.pk
 
-    A token that an app gets for itself is announced by nothing that could be waited for.
-    """
-    for _ in range(5):
-        with contextlib.suppress(IntegrityError), transaction.atomic():
-            return delete()
-    with transaction.atomic():
+    def attempt():
+        row.pk = pk  # a deletion that did not hold took it away
+        end()
+        # What is made from now on, such as a pet or a token, waits for us, and fails.
+        list(type(row).objects.select_for_update().filter(pk=pk).values_list("pk"))
         return delete()
+
+    for _ in range(5):
+        with contextlib.suppress(IntegrityError, OperationalError), transaction.atomic():
+            return attempt()
+    with transaction.atomic():
+        return attempt()
 
 
 def is_registered(uri, registered):

@@ -9,6 +9,7 @@ from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core.internal.httpkit import HTTP_USER_AGENT_MAX_LENGTH
 from allauth.usersessions.models import UserSession
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.backends.db import SessionStore as BaseStore
 from django.core.cache import cache
@@ -36,11 +37,31 @@ SYSTEMS = (
 )
 
 
+ANONYMOUS_LASTS = 3600  # seconds: whoever passes by can fill the table
+
+
 class SessionStore(BaseStore):
-    """Django's, but a key with a NUL byte is no key: PostgreSQL fails when asked for one."""
+    """Django's, but a key with a NUL byte is no key: PostgreSQL fails when asked for one; and where
+    nobody is signed in, it lasts an hour."""
+
+    def get_session_cookie_age(self):
+        return super().get_session_cookie_age() if SESSION_KEY in self else ANONYMOUS_LASTS
 
     def _validate_session_key(self, key):
         return super()._validate_session_key(key) and key.isascii() and key.isalnum()
+
+
+def sessions_of(user):
+    """Return where `user` is signed in, a list of UserSession; two queries, however many."""
+    listed = list(UserSession.objects.filter(user=user))
+    keys = [session.session_key for session in listed]
+    live = SessionStore.get_model_class().objects.filter(
+        session_key__in=keys, expire_date__gt=timezone.now()
+    )
+    # A new password ends the sessions that began with the old one.
+    proof = user.get_session_auth_hash()
+    theirs = {s.session_key for s in live if s.get_decoded().get(HASH_SESSION_KEY) == proof}
+    return [session for session in listed if session.session_key in theirs]
 
 
 @receiver(user_logged_in)

@@ -1,8 +1,10 @@
 """Background work about credentials."""
 
+import re
 from datetime import datetime, timedelta
 from functools import partial
 
+from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.sessions.models import Session
@@ -128,6 +130,33 @@ def tell_of_connection(user, application, scopes):
         transaction.on_commit(partial(mail_of_connection.enqueue, *arguments))
 
 
+def told(user, name):
+    """Return a `name` that somebody chose as a mail to `user` tells it: on one line, and no link.
+
+    "" where nobody has shown that the address is theirs: whoever gave the address of somebody else
+    could write to them by what they call a key.
+    """
+    addresses = EmailAddress.objects.filter(user=user, email__iexact=user.email, verified=True)
+    if not addresses.exists():
+        return ""
+    name = " ".join(names.without_hidden(name).split())
+    return re.sub(r"(?<=\w)[.:](?=[\w/])", r"[\g<0>]", name)
+
+
+def write(user, subject, template, **context):
+    """Send `user` a mail."""
+    context |= {
+        "hello": told(user, user.get_full_name()) or user.get_username(),
+        "host": settings.PUBLIC_URL,
+    }
+    send_mail(
+        f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{subject}",
+        render_to_string(f"accounts/mail/{template}.txt", context),
+        settings.DEFAULT_FROM_EMAIL,
+        [user.email],
+    )
+
+
 @task()
 def mail_of_connection(user_id, application_id, scopes, when):
     """Write to the person about the app; nothing where one of them is gone meanwhile."""
@@ -135,22 +164,16 @@ def mail_of_connection(user_id, application_id, scopes, when):
     application = Application.objects.select_related("user").filter(pk=application_id).first()
     if user is None or application is None or not user.email:
         return
-    # A publisher's words, on one line: they cannot begin a header, nor a paragraph of ours.
-    name = " ".join(str(application).split())
-    context = {
-        "user": user,
-        "application": application,
-        "name": name,
-        "sentences": sentences(scopes),
-        "when": datetime.fromisoformat(when),
-        "connections_url": f"{settings.PUBLIC_URL}{reverse('connections')}",
-        "host": settings.PUBLIC_URL,
-    }
-    send_mail(
-        f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}You let “{name}” in",
-        render_to_string("accounts/mail/connection.txt", context),
-        settings.DEFAULT_FROM_EMAIL,
-        [user.email],
+    name = told(user, str(application))
+    write(
+        user,
+        f"You let “{name}” in" if name else "You let an app in",
+        "connection",
+        application=application,
+        name=name,
+        sentences=sentences(scopes),
+        when=datetime.fromisoformat(when),
+        connections_url=f"{settings.PUBLIC_URL}{reverse('connections')}",
     )
 
 
@@ -161,25 +184,21 @@ def mail_of_leak(user_id, kind, name, masked, how, url, page, when):
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None or not user.email:
         return
-    name = " ".join(names.without_hidden(name).split())
-    context = {
-        "user": user,
-        "kind": kind,
-        "name": name,
-        "masked": masked,
-        "how": how,
-        "url": url,
-        "page": f"{settings.PUBLIC_URL}{page}",
-        "is_publisher": page.startswith("/accounts/apps/"),
-        "when": datetime.fromisoformat(when),
-        "host": settings.PUBLIC_URL,
-    }
+    name = told(user, name)
     what = "was reported as leaked" if how == "reported" else "was sent without encryption"
-    send_mail(
-        f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}The {kind} “{name}” {what}",
-        render_to_string("accounts/mail/leak.txt", context),
-        settings.DEFAULT_FROM_EMAIL,
-        [user.email],
+    write(
+        user,
+        f"The {kind} “{name}” {what}" if name else f"Your {kind} {what}",
+        "leak",
+        kind=kind,
+        name=name,
+        masked=masked,
+        how=how,
+        # Where it was found is a stranger's word too.
+        url=url if name else "",
+        page=f"{settings.PUBLIC_URL}{page}",
+        is_publisher=page.startswith("/accounts/apps/"),
+        when=datetime.fromisoformat(when),
     )
 
 
@@ -212,24 +231,18 @@ def mail_of_expiring_keys(user_id):
         # Noted before it is sent, so that of two tasks at once one writes.
         found = expiring_keys().filter(user=user_id).select_related("user")
         expiring = list(found.select_for_update(of=("self",)).order_by("expires_at"))
-        told = ApiKey.objects.filter(pk__in=[api_key.pk for api_key in expiring])
-        told.update(expiry_told_at=timezone.now())
+        noted = ApiKey.objects.filter(pk__in=[api_key.pk for api_key in expiring])
+        noted.update(expiry_told_at=timezone.now())
     if not expiring:
         return
-    for api_key in expiring:
-        api_key.name = " ".join(names.without_hidden(api_key.name).split())
     user, first = expiring[0].user, expiring[0]
+    for api_key in expiring:
+        api_key.name = told(user, api_key.name)
     what = f"{len(expiring)} of your API keys expire"
     if len(expiring) == 1:
-        what = f"Your API key “{first.name}” expires"
-    context = {"user": user, "api_keys": expiring, "host": settings.PUBLIC_URL}
+        what = f"Your API key “{first.name}” expires" if first.name else "Your API key expires"
     try:
-        send_mail(
-            f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{what} soon",
-            render_to_string("accounts/mail/key_expiry.txt", context),
-            settings.DEFAULT_FROM_EMAIL,
-            [user.email],
-        )
+        write(user, f"{what} soon", "key_expiry", api_keys=expiring)
     except Exception:
-        told.update(expiry_told_at=None)  # tomorrow it is tried again
+        noted.update(expiry_told_at=None)  # tomorrow it is tried again
         raise

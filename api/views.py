@@ -303,6 +303,8 @@ class CredentialReportView(StrictQuery, GenericAPIView):
             raise Throttled(wait, "Too many credentials were reported.")
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
+        if wait := leaks.wait_for_search(serializer.validated_data["credential"]):
+            raise Throttled(wait, "Too many client secrets were reported.")
         leaks.report(**serializer.validated_data)
         return Response(
             {"detail": "Thank you. If it works here, it is ended and its owner told."},

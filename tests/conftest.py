@@ -8,6 +8,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
@@ -76,19 +77,26 @@ def empty_cache():
     cache.clear()
 
 
+def make_person(username, **fields):
+    """Store somebody who has confirmed their address."""
+    user = User.objects.create_user(username, f"{username}@example.org", **fields)
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    return user
+
+
 @pytest.fixture
 def alice(db):
-    return User.objects.create_user("alice", "alice@example.org", display_name="Alice A.")
+    return make_person("alice", display_name="Alice A.")
 
 
 @pytest.fixture
 def bob(db):
-    return User.objects.create_user("bob", "bob@example.org")
+    return make_person("bob")
 
 
 @pytest.fixture
 def sam(db):
-    return User.objects.create_user("sam", "sam@example.org", is_staff=True)
+    return make_person("sam", is_staff=True)
 
 
 @pytest.fixture

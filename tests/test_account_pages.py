@@ -331,7 +331,6 @@ def test_an_address_is_added_confirmed_made_the_main_one_and_the_old_one_removed
 
 
 def test_adding_somebody_elses_address_answers_as_adding_a_new_one(carol, browser, bob):
-    EmailAddress.objects.create(user=bob, email=bob.email, verified=True, primary=True)
     mail.outbox.clear()
     answers = [
         browser.post("/accounts/email/", {"action_add": "", "email": email})

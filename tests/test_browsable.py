@@ -20,7 +20,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from api.browsable.snippets import snippets
+from accounts.snippets import snippets
 from api.models import Pet
 
 from .conftest import bearer, make_key, make_pet, make_token, with_key
@@ -230,9 +230,9 @@ def test_the_root_has_a_sentence_and_a_call_for_each_collection(anonymous, db):
     page = look(anonymous, "/api/v1/")
     assert page.links["Pets"] == f"http://testserver{PETS}"
     assert page.code["A call of Pets"] == (
-        f"curl 'http://testserver{PETS}' \\\n  -H \"X-API-Key: $KEY\""
+        f'curl -H "X-API-Key: $KEY" \\\n  http://testserver{PETS}'
     )
-    assert page.code["A call of Species"] == "curl 'http://testserver/api/v1/species/'"
+    assert page.code["A call of Species"] == "curl http://testserver/api/v1/species/"
 
 
 def test_my_page_says_who_i_am_and_with_what(alice, alice_in_browser):
@@ -328,7 +328,7 @@ def test_the_calls_are_of_this_very_address_and_carry_no_credential(alice, alice
     query = "species=dog&q=a+b%27%24HOME&ordering=name"
     page = look(alice_in_browser, f"{PETS}?{query}")
     url = f"http://testserver{PETS}"
-    assert page.code["GET in curl"] == f"curl '{url}?{query}' \\\n  -H \"X-API-Key: $KEY\""
+    assert page.code["GET in curl"] == f"curl -H \"X-API-Key: $KEY\" \\\n  '{url}?{query}'"
     assert f'"{url}?{query}"' in page.code["GET in Python"]
     assert f'"{url}?{query}"' in page.code["GET in JavaScript"]
     assert '"species": "dog"' in page.code["POST in curl"]

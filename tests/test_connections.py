@@ -308,7 +308,7 @@ def test_a_name_is_a_name_in_the_mail_too(alice, app, django_capture_on_commit_c
     app.refresh_from_db()
     tell(alice, app, capture=django_capture_on_commit_callbacks)
     (letter,) = mail.outbox
-    assert letter.subject == "[Pawprint] You let “Vet Bcc: mallory@example.org & <Sons>” in"
+    assert letter.subject == "[Pawprint] You let “Vet Bcc: mallory@example[.]org & <Sons>” in"
     assert letter.recipients() == ["alice@example.org"]
     assert "& <Sons>" in letter.body, "not escaped for HTML"
 

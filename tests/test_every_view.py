@@ -54,6 +54,12 @@ ROUTES = sorted(api_routes(), key=lambda route: route[0])
 for_every_route = pytest.mark.parametrize(
     ("route", "cls", "handlers", "options"), ROUTES, ids=[template(route[0]) for route in ROUTES]
 )
+READABLE = [route for route in ROUTES if "get" in route[2]]
+for_every_readable_route = pytest.mark.parametrize(
+    ("route", "cls", "handlers", "options"),
+    READABLE,
+    ids=[template(route[0]) for route in READABLE],
+)
 
 
 def view_of(cls, handlers, options, method):
@@ -101,10 +107,8 @@ def test_it_is_in_the_schema_with_each_of_its_methods(db, anonymous, route, cls,
         assert set(handlers) == set(schema["paths"][path]) - {"parameters"}
 
 
-@for_every_route
+@for_every_readable_route
 def test_a_list_has_filters_pages_and_a_total_order(read, route, cls, handlers, options):
-    if "get" not in handlers:
-        return  # nothing to read
     answer = read(route)
     assert answer.status_code == 200
     if "json" not in answer["Content-Type"] or "results" not in answer.json():

@@ -147,7 +147,9 @@ def test_no_page_of_keys_is_wider_than_a_phone(server):
     with browser_page(viewport={"width": 360, "height": 700}) as page:
 
         def fits():
-            return page.evaluate("document.documentElement.scrollWidth") <= 360
+            page.wait_for_load_state()
+            page.wait_for_function("document.documentElement.scrollWidth <= 360")
+            return True
 
         sign_in(page, server, "user1")
         page.goto(f"{server.url}/accounts/keys/new/")

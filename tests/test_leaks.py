@@ -362,13 +362,40 @@ def test_an_address_that_reports_too_often_is_told_to_wait(anonymous, alice, mon
     assert elsewhere.status_code == 202
 
 
-def test_there_is_a_limit_for_all_together(anonymous, monkeypatch, db):
-    monkeypatch.setattr("accounts.leaks.REPORTS_IN_ALL", Budget("test", 2, 3600))
+def test_what_takes_a_search_has_a_limit_for_all_together_and_nothing_else_has(
+    anonymous, alice, monkeypatch
+):
+    monkeypatch.setattr("accounts.leaks.SEARCHES_IN_ALL", Budget("test", 2, 3600))
+    secrets = [{"credential": keys.generate_client_secret()} for _ in range(3)]
     statuses = [
-        anonymous.post(REPORT, {"credential": "x"}, REMOTE_ADDR=f"192.0.2.{n}").status_code
-        for n in range(3)
+        anonymous.post(REPORT, secret, REMOTE_ADDR=f"192.0.2.{n}").status_code
+        for n, secret in enumerate(secrets)
     ]
     assert statuses == [202, 202, 429]
+    _, key = make_key(alice)
+    assert anonymous.post(REPORT, {"credential": key}).status_code == 202
+    assert with_key(key).get(ME).status_code == 401
+
+
+def test_an_app_that_reports_its_own_tokens_writes_to_its_people_once_a_day(report, alice, app):
+    tokens = [make_token(alice, app) for _ in range(3)]
+    for token in tokens:
+        assert report(token).status_code == 202
+        assert bearer(token).get(ME).status_code == 401
+    assert len(mail.outbox) == 1
+
+
+def test_nobody_is_written_to_with_a_name_at_an_address_that_may_be_somebody_elses(
+    report, django_user_model
+):
+    mallory = django_user_model.objects.create_user("mallory", "victim@example.org")
+    words = "Your account is locked: see https://evil.example/login"
+    _, key = ApiKey.objects.create_key(mallory, words, ["pets:read"])
+    report(key, url="https://evil.example/")
+    (letter,) = mail.outbox
+    assert letter.subject == "[Pawprint] Your API key was reported as leaked"
+    assert "evil" not in letter.body
+    assert "locked" not in letter.body
 
 
 def test_what_cannot_be_read_counts_too(anonymous, monkeypatch, db):

@@ -681,6 +681,40 @@ def test_a_form_that_stood_open_for_hours_is_taken_by_who_shows_who_they_are(car
     assert not Application.objects.filter(user=carol).exists()
 
 
+def test_an_apps_redirect_uris_are_changed_by_a_form_that_was_shown_to_them(carol, busy_machine):
+    app = Application.objects.create(
+        name="Map", user=carol, client_type="public", redirect_uris=REDIRECT,
+        authorization_grant_type=Application.GRANT_AUTHORIZATION_CODE,
+    )  # fmt: skip
+    path = reverse("app-edit", args=[app.pk])
+    form = {"name": "Map", "redirect_uris": f"{REDIRECT}/new", "scope": ["pets:read"]}
+    stolen = leave_open(browser_of(carol))
+    for extra in ({}, {"form": f"edit-{app.pk}"}):
+        answer = stolen.post(path, form | extra)
+        assert answer["Location"].startswith("/accounts/reauthenticate/?")
+    app.refresh_from_db()
+    assert app.redirect_uris == REDIRECT
+
+    browser = browser_of(carol)
+    form["form"] = browser.get(path).context["form_id"]
+    assert leave_open(browser).post(path, form)["Location"] == reverse("app", args=[app.pk])
+    app.refresh_from_db()
+    assert app.redirect_uris == f"{REDIRECT}/new"
+
+
+def test_a_deletion_that_was_given_up_is_not_carried_out_when_the_password_comes(
+    carol, busy_machine
+):
+    Application.objects.filter(pk=busy_machine.pk).update(user=carol)
+    browser = leave_open(browser_of(carol))
+    path = reverse("app-delete", args=[busy_machine.pk])
+    asked = browser.post(path)["Location"]
+    assert asked.startswith("/accounts/reauthenticate/?")
+    answer = browser.post(asked, {"password": PASSWORD, "next": path}, follow=True)
+    assert answer.request["PATH_INFO"] == path
+    assert Application.objects.filter(pk=busy_machine.pk).exists()
+
+
 def test_the_password_opens_the_page_that_was_asked_for(carol, busy_machine):
     Application.objects.filter(pk=busy_machine.pk).update(user=carol)
     browser = leave_open(browser_of(carol))

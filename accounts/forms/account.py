@@ -54,6 +54,12 @@ class ResetPasswordForm(forms.ResetPasswordForm):
         super().__init__(*args, **kwargs)
         rename(self, email="E-mail")
 
+    def clean_email(self):
+        email = super().clean_email()
+        # Many accounts may claim an address that nobody confirmed; who has it gets one mail.
+        self.users = sorted(self.users, key=lambda user: user.pk)[-1:]
+        return email
+
 
 class ResetPasswordKeyForm(forms.ResetPasswordKeyForm):
     def __init__(self, *args, **kwargs):

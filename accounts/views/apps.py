@@ -2,7 +2,6 @@
 
 import hashlib
 
-from allauth.account.decorators import reauthentication_required
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -27,10 +26,11 @@ from . import (
     is_open_form,
     open_form,
     page_of_ones_own,
+    reauthentication_required,
 )
 
 MAXIMUM_APPS = 50
-OPEN_FORMS, SECRET_DUE = "app_forms", "app_secret_due"  # in the session
+SECRET_DUE = "app_secret_due"  # in the session
 page_of_an_app = page_of_ones_own(Application.objects.select_related("logo").defer("logo__png"))
 
 
@@ -64,7 +64,7 @@ def app_new(request):
     makes one app.
     """
     client_id = request.POST.get("form", "")
-    is_open = is_open_form(request, OPEN_FORMS, client_id)
+    is_open = is_open_form(request, client_id)
     if is_open and (made := own_app(request, client_id)):
         return shown(made)
     if has_no_room(request.user):
@@ -91,7 +91,7 @@ def app_new(request):
                 request.session[SECRET_DUE] = {"app": made.pk, "is_first": True}
             messages.success(request, f"{made.name} is registered.")
             return shown(made)
-    form_id = open_form(request, OPEN_FORMS, generate_client_id())
+    form_id = open_form(request, generate_client_id())
     context = {"form": form, "preset": preset, "form_id": form_id}
     return render(request, "accounts/app_form.html", context)
 
@@ -146,7 +146,9 @@ def app_edit(request, application):
         if was_verified and not application.is_verified:
             messages.warning(request, "It is no longer verified, since it looks different now.")
         return redirect("app", application.pk)
-    return render(request, "accounts/app_form.html", {"form": form, "preset": preset})
+    form_id = open_form(request, f"edit-{application.pk}")
+    context = {"form": form, "preset": preset, "form_id": form_id}
+    return render(request, "accounts/app_form.html", context)
 
 
 @page_of_an_app

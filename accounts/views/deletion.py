@@ -2,7 +2,6 @@
 
 import structlog
 from allauth.account.adapter import get_adapter as get_account_adapter
-from allauth.account.decorators import reauthentication_required
 from allauth.usersessions.adapter import get_adapter
 from allauth.usersessions.models import UserSession
 from django import forms
@@ -15,6 +14,9 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.connections import connections_of, people_of
 from accounts.models import ApiKey, Application
+from accounts.sessions import sessions_of
+
+from . import reauthentication_required
 
 log = structlog.get_logger("pawprint.deletion")
 
@@ -81,5 +83,5 @@ def what_goes(user):
         "apps": len(apps),
         "people": sum(people_of(apps).values()),
         "connections": len(connections_of(user)),
-        "sessions": len(UserSession.objects.purge_and_list(user)),
+        "sessions": len(sessions_of(user)),
     }

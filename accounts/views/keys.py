@@ -1,9 +1,7 @@
 """The pages of an account about its API keys: for people signed in, never for a token or a key."""
 
-import json
 from datetime import timedelta
 
-from allauth.account.decorators import reauthentication_required
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -19,6 +17,7 @@ from accounts.connections import sentences
 from accounts.forms.keys import KeyForm, NameForm, RotateForm
 from accounts.keys import generate
 from accounts.models import ApiKey
+from accounts.snippets import KEY, curl, first_path, python
 
 from . import (
     asked_before_filling_in,
@@ -26,11 +25,12 @@ from . import (
     is_open_form,
     open_form,
     page_of_ones_own,
+    reauthentication_required,
 )
 
 MOST_ENDED = 50  # that the list shows
 TOLD_FOR = timedelta(days=30)  # of a key that ended because somebody else may know it
-OPEN_FORMS, KEY_DUE = "key_forms", "key_due"  # in the session
+KEY_DUE = "key_due"  # in the session
 ALL_KEYS = ApiKey.objects.select_related("replaced_by")
 page_of_a_key = page_of_ones_own(ALL_KEYS)
 
@@ -112,7 +112,7 @@ def ask(request, form):
         tell(old)
     context = {
         "form": form,
-        "form_id": open_form(request, OPEN_FORMS, generate()[1]),
+        "form_id": open_form(request, generate()[1]),
         "api_key": old,
         "address": request.META.get("REMOTE_ADDR", ""),
         "action": reverse("key-rotate", args=[old.pk]) if old else reverse("key-new"),
@@ -128,9 +128,11 @@ def leave_word(request, form, replaces=None):
     one key.
     """
     key_id = request.POST.get("form", "")
-    is_open = is_open_form(request, OPEN_FORMS, key_id)
+    is_open = is_open_form(request, key_id)
     if form.is_valid() and is_open:
-        request.session[KEY_DUE] = {"id": key_id, "replaces": replaces, "sent": form.as_sent()}
+        due = {"replaces": replaces, "sent": form.as_sent()}
+        # By the id: another form may have been sent from another tab.
+        request.session[KEY_DUE] = request.session.get(KEY_DUE, {}) | {key_id: due}
         return redirect("key-shown", key_id)
     if form.is_valid():
         form.add_error(None, "This form was open for too long. Send it once more, please.")
@@ -147,10 +149,11 @@ def key_shown(request, key_id):
     The session has only word of what is due: so the key itself is nowhere but on this page, and
     loading it again shows nothing.
     """
-    due = request.session.get(KEY_DUE, {})
-    if due.get("id") != key_id:
+    due = request.session.get(KEY_DUE, {}).get(key_id)
+    if due is None:
         return made_already(request, get_object_or_404(ApiKey, user=request.user, key_id=key_id))
-    del request.session[KEY_DUE]
+    del request.session[KEY_DUE][key_id]
+    request.session.modified = True
     if due["replaces"]:
         old = get_object_or_404(ApiKey, user=request.user, pk=due["replaces"])
         form = RotateForm(old, data=due["sent"])
@@ -172,8 +175,7 @@ def key_shown(request, key_id):
         "api_key": api_key,
         "key": key,
         "old": ApiKey.objects.filter(replaced_by=api_key).first(),
-        "curl": first_call(api_key, key),
-        "python": in_python(api_key, json.dumps(key)),
+        **first_call(api_key, key),
     }
     return render(request, "accounts/key_shown.html", context)
 
@@ -181,7 +183,7 @@ def key_shown(request, key_id):
 def made_by_this_form(request):
     """Return the key that the form which is sent has made already, else None."""
     key_id = request.POST.get("form", "")
-    return own_key(request, key_id) if is_open_form(request, OPEN_FORMS, key_id) else None
+    return own_key(request, key_id) if is_open_form(request, key_id) else None
 
 
 def own_key(request, key_id):
@@ -198,27 +200,10 @@ def made_already(request, api_key):
     return redirect("key", api_key.pk)
 
 
-def first_path(api_key):
-    """Return the path of a list that the key may read, else of what tells whose it is."""
-    readable = [scope for scope in api_key.scope.split() if scope.endswith(":read")]
-    return f"/api/v1/{readable[0].removesuffix(':read') if readable else 'me'}/"
-
-
-def first_call(api_key, key="$KEY"):
-    """Return the command that calls the API, in its lines."""
-    return [f'curl -H "X-API-Key: {key}"', f"{settings.PUBLIC_URL}{first_path(api_key)}"]
-
-
-def in_python(api_key, key='os.environ["KEY"]'):
-    """Return a program that calls the API; `key` is written in Python."""
-    imports = "import json\nimport os\n" if key.startswith("os.") else "import json\n"
-    return f"""{imports}import urllib.request
-
-request = urllib.request.Request(
-    "{settings.PUBLIC_URL}{first_path(api_key)}",
-    headers={{"X-API-Key": {key}}},
-)
-print(json.load(urllib.request.urlopen(request)))"""
+def first_call(api_key, key=KEY):
+    """Return a call that the key may make, as a command and as a program."""
+    url = f"{settings.PUBLIC_URL}{first_path(api_key.scope)}"
+    return {"curl": curl("GET", url, key=key), "python": python("GET", url, key=key)}
 
 
 # --- One key ----------------------------------------------------------------------------------
@@ -240,8 +225,7 @@ def key(request, api_key):
         "api_key": api_key,
         "form": form,
         "old": ApiKey.objects.filter(replaced_by=api_key).first(),
-        "curl": first_call(api_key),
-        "python": in_python(api_key),
+        **first_call(api_key),
     }
     return render(request, "accounts/key.html", context)
 

@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.sessions import browser_in_words
+from accounts.sessions import browser_in_words, sessions_of
 
 
 @never_cache
@@ -18,7 +18,7 @@ from accounts.sessions import browser_in_words
 def sessions(request):
     """Where the person is signed in, this browser first; a POST ends all others."""
     UserSession.objects.create_from_request(request)  # where it is not listed yet
-    own = UserSession.objects.purge_and_list(request.user)
+    own = sessions_of(request.user)
     if request.method == "POST":
         others = [session for session in own if not session.is_current()]
         get_adapter().end_sessions(others)

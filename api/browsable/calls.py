@@ -5,9 +5,10 @@ from urllib.parse import urlencode
 from django.utils.encoding import escape_uri_path
 from rest_framework.request import override_method
 
+from accounts.snippets import KEY, snippets
+
 from ..permissions import HasScope, required_scopes
 from .lists import parameters
-from .snippets import snippets
 from .things import url_name
 
 # What a key or a token can never do.
@@ -55,7 +56,7 @@ def calls(view, request, example):
             continue
         full = f"{url}?{query}" if query and method == "GET" else url
         body = example(method) if method in {"POST", "PATCH"} else None
-        found.append((method, snippets(method, full, body, with_key=scopes is not None)))
+        found.append((method, snippets(method, full, body, key=None if scopes is None else KEY)))
     return found
 
 

@@ -33,7 +33,8 @@ class BrowsableAPIRenderer(renderers.BrowsableAPIRenderer):
             # A form without a script: the browser goes on to what was made, and loading that page
             # again makes nothing.
             response.status_code = 303
-        return page
+        # Half a surrogate pair, which JSON can name, is typed into no page.
+        return page.encode(errors="backslashreplace").decode()
 
     def get_context(self, data, accepted_media_type, renderer_context):
         context = super().get_context(data, accepted_media_type, renderer_context)

@@ -5,9 +5,10 @@ from urllib.parse import urlencode, urlsplit
 from django.template.loader import select_template
 from django.urls import resolve, reverse
 
+from accounts.snippets import KEY, curl
+
 from ..models import Pet
 from ..permissions import IsPublic
-from .snippets import curl
 from .words import LABELS, age_in_words, in_words, instant_in_words, label, noun
 
 # Fields that a person looks for together; what is named nowhere comes last.
@@ -214,7 +215,7 @@ def about(name, url):
     sentence = COLLECTIONS.get(name) or (cls.__doc__ or "").strip().partition("\n")[0]
     reads = "get" in getattr(match.func, "actions", ()) or hasattr(cls, "get")
     is_public = IsPublic in cls.permission_classes
-    return sentence, curl("GET", url, None, with_key=not is_public) if reads else ""
+    return sentence, curl("GET", url, key=None if is_public else KEY) if reads else ""
 
 
 def is_list(data):
@@ -233,6 +234,9 @@ def page(data, view, request):
             "noun": noun(kind, len(results)),
             "cards": cards(results, kind),
             "table": table(results, view) if results else None,
+            "is_own": name == "user-pets"
+            and request.user is not None
+            and view.kwargs.get("username") == request.user.get_username(),
         }
     template = select_template(
         f"rest_framework/pages/{found}.html" for found in (name, kind, "thing") if found
