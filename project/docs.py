@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import cache
 from urllib.parse import urlsplit
 
 from csp.decorators import csp_update
@@ -10,6 +11,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 
@@ -149,8 +151,33 @@ def problem(request, code):
     return render(request, [f"problems/{code}.html", "problem.html"], context)
 
 
+@cache
+def calls():
+    """Return every operation of the OpenAPI document, by its tag.
+
+    The document depends on the code alone, and takes half a second to make for the first time.
+    """
+    document = SchemaGenerator().get_schema(public=True)
+    by_tag = {}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            (tag,) = operation["tags"]
+            ways = operation["security"]
+            call = {
+                "id": operation["operationId"],
+                "method": method,
+                "path": path.strip("/").split("/"),
+                "summary": operation["summary"],
+                "scopes": next(way["oauth2"] for way in ways if "oauth2" in way),
+                "is_public": {} in ways,
+            }
+            by_tag.setdefault(tag, []).append(call)
+    return by_tag
+
+
 class SwaggerView(SpectacularSwaggerView):
-    """Swagger UI, served from here; Authorize works with PKCE and with a key."""
+    """Every call at a glance, and Swagger UI, served from here, for who stays; its Authorize works
+    with PKCE and with a key."""
 
     @extend_schema(exclude=True)
     def get(self, request, *args, **kwargs):
@@ -158,6 +185,7 @@ class SwaggerView(SpectacularSwaggerView):
         # The window that asks for consent is ours too, and keeps the strict policy: a page with a
         # laxer one would lose sight of it, and never hear of the code.
         del response["Cross-Origin-Opener-Policy"]
+        response.data["calls"] = calls()
         response.data["settings"] = self._dump(
             {
                 "deepLinking": True,

@@ -1,6 +1,7 @@
 """The home page: what this is, how much is in it, and a first step for each kind of visitor."""
 
 from datetime import timedelta
+from shlex import quote
 from urllib.parse import urlencode
 
 from allauth.account.decorators import reauthentication_required
@@ -125,6 +126,16 @@ def commands(url, user, key=None):
             "--redirect-uris http://127.0.0.1/callback",
         ],
         "authorize_url": [f"{url}/o/authorize/?{urlencode(authorize)}"],
+        "exchange": [
+            f'curl -u "{app.client_id}:$PAWPRINT_CLIENT_SECRET"'
+            if app and app.is_confidential
+            else f"curl -d client_id={authorize['client_id']}",
+            '-d grant_type=authorization_code -d "code=$CODE"',
+            # The verifier that the challenge is of.
+            "-d code_verifier=dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+            f"--data-urlencode {quote('redirect_uri=' + authorize['redirect_uri'])}",
+            f"{url}/o/token/",
+        ],
         "run_example": [
             f"PAWPRINT_URL={url}",
             "PAWPRINT_CLIENT_ID=my-app",

@@ -16,6 +16,7 @@ from django.utils.functional import SimpleLazyObject
 from accounts import keys
 
 log = structlog.get_logger("pawprint.request")
+QUIET = (settings.STATIC_URL, "/health/")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -39,7 +40,9 @@ class RequestMiddleware:
         response = self.get_response(request)
         read_to_the_end(request)
         response["X-Request-ID"] = request.request_id
-        log.info(
+        # What pages are made of, and probes, would hide the rest.
+        note = log.debug if request.path.startswith(QUIET) else log.info
+        note(
             "request",
             method=request.method,
             path=loggable_path(request),

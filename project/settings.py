@@ -5,11 +5,13 @@ the same database, and secrets that are made on first use and kept under var/ fo
 owner only.  README.md has the table of variables; project/checks.py says which values cannot work.
 """
 
+import contextlib
 import ipaddress
 import logging
 import os
 import secrets
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,14 +32,17 @@ def kept_secret(name, make):
     """Return var/NAME, made by `make()` on first use with rights for its owner only."""
     VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = VAR_DIR / name
-    try:
-        # O_EXCL: of two processes that start together, one writes and the other reads.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
+    if not path.exists():
         value = make()
-        file.write(value)
+        # O_EXCL: of two processes that start together, one writes and the other reads.
+        with contextlib.suppress(FileExistsError):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(value)
+    for _ in range(50):
+        if value := path.read_text().strip():
+            break
+        time.sleep(0.1)  # the other one has not written yet
     return value
 
 

@@ -1,6 +1,8 @@
 """The home page: what is said to whom, how much there is, and commands that work as copied."""
 
+import base64
 import html
+import itertools
 import re
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from project.home import DEMO_KEY
 
 from .conftest import make_key, make_pet, with_key
 from .foreign_clients.person import Person
+from .oauth import SECRET, consent, redirected_with
 from .servers import ROOT
 from .test_pages import HTML, Page, open_page
 
@@ -56,7 +59,7 @@ def test_it_has_a_first_step_for_each_kind_of_visitor(anonymous):
     ]:
         assert command in page.text
     assert {"/accounts/signup/", "/api/v1/pets/", "/docs/", "/docs/guides/"} <= set(page.links)
-    assert "Fill in a key" not in page.text
+    assert "fill it in" not in page.text
 
 
 def test_it_counts_what_anybody_may_know(anonymous, alice, bob, rex, secret_cat):
@@ -138,6 +141,40 @@ def test_a_publisher_finds_their_newest_app_filled_in(client, bob, app):
     page = open_page(client, "/")
     assert "Vet on Call" in page.text
     assert f"/accounts/apps/{app.pk}/" in page.links
+
+
+@pytest.mark.parametrize("secret", ["", SECRET])
+def test_the_code_of_the_first_command_is_redeemed_by_the_second(client, bob, secret):
+    app = Application.objects.create(
+        name="Cat Map",
+        user=bob,
+        client_id="cat-map",
+        client_type=Application.CLIENT_CONFIDENTIAL if secret else Application.CLIENT_PUBLIC,
+        client_secret=secret,
+        authorization_grant_type=Application.GRANT_AUTHORIZATION_CODE,
+        redirect_uris="https://cats.example/back?to=map&now=1",
+    )
+    client.force_login(bob)
+    query = authorization_request(client)
+    code = redirected_with(consent(client, query))["code"]
+    source = client.get("/", headers=HTML).content.decode()
+    (command,) = [text for text in commands(source) if "/o/token/" in text]
+    shell = f"CODE={code} PAWPRINT_CLIENT_SECRET={secret}; printf '%s\\n' {command}"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
+    words = done.stdout.splitlines()
+    sent = dict(
+        value.split("=", 1)
+        for flag, value in itertools.pairwise(words)
+        if flag in {"-d", "--data-urlencode"}
+    )
+    headers = {}
+    if secret:
+        pair = words[words.index("-u") + 1]
+        assert pair == f"{app.client_id}:{secret}"
+        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    answer = Client().post("/o/token/", sent, headers=headers)
+    assert answer.status_code == 200, answer.content
+    assert answer.json()["access_token"]
 
 
 @pytest.mark.parametrize("change", [{"is_suspended": True}, {"is_active": False}])
@@ -264,7 +301,12 @@ def test_with_a_key_filled_in_the_commands_work_without_the_server_s_folder(serv
     (form,) = re.findall(r'action="(/demo-key/.*?)".+?value="(.+?)"', page.text)
     answer = person.browser.post(form[0], {"csrfmiddlewaretoken": form[1]})
     assert answer.status_code == 200, answer.text[-500:]
-    found = [text for text in commands(answer.text) if re.match(r"curl|export", text)]
+    # A code comes from a person's consent: a test above has one redeemed.
+    found = [
+        text
+        for text in commands(answer.text)
+        if re.match(r"curl|export", text) and "/o/token/" not in text
+    ]
     assert any(text.startswith("export KEY=paw_") for text in found)
     done = run(server, "\n".join(found))
     assert '"name":"Rex"' in done.replace(" ", "")

@@ -149,6 +149,30 @@ def test_a_problem_that_does_not_exist_is_no_page(anonymous):
     open_page(anonymous, "/docs/problems/bad_luck/", status=404)
 
 
+# --- The calls ---------------------------------------------------------------------------------
+
+
+def test_without_a_script_the_docs_name_every_call_with_the_scopes_it_takes(anonymous):
+    document = anonymous.get("/api/v1/schema/", {"format": "json"}).json()
+    source = anonymous.get("/docs/", headers=HTML).content.decode()
+    rows = {
+        re.search(r'href="([^"]+)"', row)[1]: Page(row).text.replace(" /", "/")
+        for row in re.findall(r'<li id="/.+?</li>', source, re.DOTALL)
+    }
+    expected = set()
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            place = f"#/{operation['tags'][0]}/{operation['operationId']}"
+            expected.add(place)
+            security = operation["security"]
+            scopes = next(way["oauth2"] for way in security if "oauth2" in way)
+            for words in [method.upper(), path, operation["summary"], *scopes]:
+                assert words in rows[place], place
+            assert ("open to all" in rows[place]) == ({} in security)
+    assert expected == set(rows)
+    assert len(expected) > 10
+
+
 # --- Signing in and consent --------------------------------------------------------------------
 
 
@@ -357,27 +381,6 @@ def test_a_person_signs_out(server, page):
 @pytest.mark.browser
 @pytest.mark.server
 @requires_chromium
-def test_the_theme_follows_the_system_until_it_is_switched_and_then_stays(server):
-    def background(page):
-        return page.evaluate("getComputedStyle(document.body).backgroundColor")
-
-    with browser_page(base_url=server.url, color_scheme="dark") as page:
-        page.goto("/")
-        dark = background(page)
-        page.get_by_role("button", name="Switch between light and dark").click()
-        light = background(page)
-        assert light != dark
-        page.goto("/accounts/login/")
-        assert background(page) == light
-        page.emulate_media(color_scheme="light")
-        page.evaluate("localStorage.clear()")
-        page.reload()
-        assert background(page) == light
-
-
-@pytest.mark.browser
-@pytest.mark.server
-@requires_chromium
 @pytest.mark.parametrize(
     ("path", "landmark"),
     [("/docs/", "#operations-pets-pets_list"), ("/docs/redoc/", "#tag\\/pets")],
@@ -386,6 +389,7 @@ def test_the_documentation_stands_on_its_own_files(server, page, path, landmark)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path)
+    page.mouse.move(10, 10)
     page.locator(landmark).first.wait_for()
     page.wait_for_load_state("networkidle")
     assert [url for url in asked if not url.startswith((server.url, "data:", "blob:"))] == []
@@ -405,7 +409,8 @@ def test_a_reader_of_the_docs_signs_in_and_calls_the_api_and_can_do_so_again(ser
         window.get_by_text("You are signed in as user1").wait_for()
 
     page.goto("/docs/")
-    page.locator(".scheme-container .btn.authorize").click()
+    page.mouse.move(10, 10)
+    page.locator(".auth-wrapper > .authorize").click()
     oauth = page.locator(".auth-container").filter(has_text="authorizationCode with PKCE")
     for arrive in [sign_in_there, find_oneself_known]:
         with page.expect_popup() as opened:

@@ -28,7 +28,10 @@ def reader(server):
 
 @pytest.fixture
 def docs(reader):
+    """The page in the hands of somebody who uses it."""
     reader.goto("/docs/")
+    reader.mouse.move(10, 10)
+    reader.locator(".opblock").first.wait_for()
     return reader
 
 
@@ -157,6 +160,99 @@ def test_a_reader_opens_every_call_its_models_and_its_answers(docs, server):
     press_all(".opblock-body [data-name=example]")
     assert try_call(docs, "/api/v1/species/").status == 200
     docs.locator(".download-contents").first.wait_for()
+
+
+# --- Before Swagger UI stands ------------------------------------------------------------------
+
+BUNDLE = "**/swagger-ui-bundle.js*"
+
+
+def control(page, operation):
+    """The button of Swagger UI that opens an operation."""
+    return page.locator(f"#operations-{operation} .opblock-summary-control")
+
+
+@pytest.fixture
+def let_it_come(reader):
+    """Hold Swagger UI back until this is called."""
+    held = []
+    reader.route(BUNDLE, lambda route: held.append(route))
+
+    def let_go():
+        while not held:
+            reader.wait_for_timeout(20)
+        held.pop().continue_()
+
+    return let_go
+
+
+def top(locator):
+    return round(locator.bounding_box()["y"])
+
+
+def test_who_only_waits_gets_the_client_too_without_a_jump(reader):
+    reader.goto("/docs/")
+    assert reader.locator(".opblock").count() == 0
+    reader.evaluate("""() => {
+        window.shifts = [];
+        const note = (list) => window.shifts.push(...list.getEntries().map((e) => e.value));
+        new PerformanceObserver(note).observe({ type: "layout-shift", buffered: true });
+    }""")
+    before = top(reader.get_by_role("link", name="/api/v1/me/").first)
+    reader.locator(".opblock").first.wait_for()
+    assert top(control(reader, "me-me_retrieve")) == pytest.approx(before, abs=20)
+    reader.wait_for_timeout(500)
+    assert sum(reader.evaluate("window.shifts")) < 0.01
+    assert reader.locator("#calls").count() == 0
+
+
+def test_an_address_with_an_operation_opens_it(reader):
+    reader.goto("/docs/#/pets/pets_create")
+    opened = reader.locator(".opblock.is-open")
+    opened.wait_for()
+    assert opened.get_attribute("id") == "operations-pets-pets_create"
+    covered = reader.locator(".top").bounding_box()["height"]
+    assert covered <= top(opened) < 300
+
+
+def test_a_call_that_is_chosen_early_opens_where_it_stood(reader, let_it_come):
+    reader.goto("/docs/")
+    chosen = reader.locator('#calls a[href="#/pets/pets_stats_retrieve"]')
+    chosen.click()
+    before = top(chosen)
+    let_it_come()
+    control(reader, "pets-pets_stats_retrieve").wait_for()
+    assert control(reader, "pets-pets_stats_retrieve").get_attribute("aria-expanded") == "true"
+    assert top(control(reader, "pets-pets_stats_retrieve")) == pytest.approx(before, abs=20)
+    assert reader.url.endswith("/docs/#/pets/pets_stats_retrieve")
+
+
+def test_the_keyboard_stays_at_the_call_where_it_was(reader, let_it_come):
+    reader.goto("/docs/")
+    reader.locator('#calls a[href="#/users/users_list"]').focus()
+    reader.keyboard.press("Tab")
+    let_it_come()
+    control(reader, "users-users_retrieve").wait_for()
+    focused = reader.evaluate("document.activeElement.closest('.opblock').id")
+    assert focused == "operations-users-users_retrieve"
+    assert reader.locator(".opblock.is-open").count() == 0
+
+
+def test_who_presses_authorize_early_gets_the_dialog(reader):
+    reader.goto("/docs/")
+    reader.locator("#calls").get_by_role("button", name="Authorize").click()
+    reader.get_by_role("dialog", name="Authorize").wait_for()
+
+
+def test_a_client_that_does_not_come_is_told_of_and_the_list_stays(reader):
+    reader.route(BUNDLE, lambda route: route.abort())
+    reader.goto("/docs/")
+    reader.mouse.move(10, 10)
+    reader.get_by_role("alert").wait_for()
+    assert reader.get_by_role("link", name="/api/v1/pets/", exact=True).count() == 2
+
+
+# --- The reference -----------------------------------------------------------------------------
 
 
 def test_a_reader_searches_the_reference_and_follows_it_in_either_theme(reader):

@@ -1,12 +1,14 @@
 /* Starts Swagger UI or Redoc, whichever the page has, in our colours and from our own files.
 
-   It runs before their bundles do, since those write style sheets while they load. */
+   It runs before Redoc's bundle does, which writes style sheets while it loads. */
 
 "use strict";
 
 const read = (id) => JSON.parse(document.getElementById(id)?.textContent || "null");
 // drf-spectacular hands its settings over as JSON text: a text inside our JSON block.
 const settings = JSON.parse(read("docs-settings") || "{}");
+
+// --- Swagger UI --------------------------------------------------------------------------------
 
 /* Each login asks for a code of its own; Swagger UI would present the one of the last login again
    (swagger-api/swagger-ui#10693). */
@@ -23,16 +25,39 @@ const freshCode = () => ({
   },
 });
 
-function startSwagger() {
-  const dark = () => root.classList.toggle("dark-mode", root.dataset.shown === "dark");
-  dark();
-  document.addEventListener("pawprint:theme", dark);
+/* Swagger UI as a part of our page, which has a heading, a main part and a header that stays. */
+const asPart = ({ React: { createElement } }) => ({
+  components: {
+    Part: ({ getComponent }) => {
+      const part = (name) => createElement(getComponent(name, true));
+      const wide = (name, ...parts) => createElement("div", { className: `${name} wrapper` }, ...parts);
+      return createElement(
+        "div",
+        { className: "swagger-ui" },
+        createElement(getComponent("SvgAssets")),
+        part("errors"),
+        wide("calls-bar", part("AuthorizeBtnContainer")),
+        wide("calls", part("operations")),
+        wide("schemas", part("Models")),
+      );
+    },
+  },
+  wrapComponents: {
+    // A link within a button cannot be reached; the button does the same.
+    DeepLink: (Link) => (props) => createElement(Link, { ...props, enabled: false }),
+  },
+  statePlugins: {
+    layout: { wrapActions: { scrollToElement: () => (element) => element.scrollIntoView() } },
+  },
+});
+
+function startSwagger(container, spec) {
   const ui = SwaggerUIBundle({
-    url: read("schema-url"),
-    dom_id: "#swagger-ui",
+    spec,
+    domNode: container,
     presets: [SwaggerUIBundle.presets.apis],
-    plugins: [freshCode],
-    layout: "BaseLayout",
+    plugins: [freshCode, asPart],
+    layout: "Part",
     requestInterceptor: (request) => {
       // A person who is signed in may try calls that write: those carry the token against forgery.
       const own = new URL(request.url, location.href).origin === location.origin;
@@ -45,7 +70,87 @@ function startSwagger() {
   });
   const oauth = JSON.parse(read("docs-oauth") || "null");
   if (oauth) ui.initOAuth(oauth);
-  mindReaders(document.getElementById("swagger-ui"));
+  mindReaders(container);
+  return new Promise((resolve) => {
+    new MutationObserver((_, observer) => {
+      if (!container.querySelector(".opblock")) return;
+      observer.disconnect();
+      resolve();
+    }).observe(container, { childList: true, subtree: true });
+  });
+}
+
+async function fetchDocument() {
+  const answer = await fetch(read("schema-url"), { headers: { Accept: "application/json" } });
+  if (!answer.ok) throw new Error(`The OpenAPI document is answered by ${answer.status}.`);
+  return answer.json();
+}
+
+function load(element) {
+  return new Promise((resolve, reject) => {
+    element.onload = resolve;
+    element.onerror = reject;
+    // Our own sheet stays the last.
+    document.getElementById("docs-sheet").before(element);
+  });
+}
+
+/* The list of calls is there at once.  Swagger UI, which is large, comes when somebody begins to
+   use the page, or has it open for a while; it takes the list's place where the reader is. */
+function callsThenSwagger(list, container, { nonce }) {
+  let wanted = list.querySelector(`a[href="${CSS.escape(location.hash)}"]`);
+  let isStarted = false;
+
+  async function start() {
+    if (isStarted) return;
+    isStarted = true;
+    const { scriptSrc, sheet } = container.dataset;
+    try {
+      const [spec] = await Promise.all([
+        fetchDocument(),
+        load(Object.assign(document.createElement("link"), { rel: "stylesheet", href: sheet })),
+        load(Object.assign(document.createElement("script"), { src: scriptSrc, nonce })),
+      ]);
+      await startSwagger(container, spec);
+    } catch (error) {
+      console.error(error);
+      document.getElementById("docs-failed").hidden = false;
+      return;
+    }
+    takeOver();
+  }
+
+  function takeOver() {
+    const top = (element) => element.getBoundingClientRect().top;
+    const header = document.querySelector(".top").offsetHeight;
+    const focused = document.activeElement.closest("[data-twin]");
+    const inSight = [...list.querySelectorAll("a")].find((link) => top(link) > header);
+    const kept = wanted || focused || (scrollY > 0 && top(list) < header && inSight);
+    const before = kept && top(kept);
+    container.hidden = false;
+    list.hidden = true;
+    const twin = (element) => container.querySelector(element.dataset.twin);
+    if (wanted && twin(wanted).ariaExpanded !== "true") twin(wanted).click();
+    if (kept) scrollBy({ top: top(twin(kept)) - before, behavior: "instant" });
+    if (focused) twin(focused).focus({ preventScroll: true });
+    list.remove();
+  }
+
+  list.addEventListener("click", (event) => {
+    const asked = event.target.closest("[data-twin]");
+    if (!asked || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    wanted?.removeAttribute("aria-busy");
+    wanted = asked;
+    wanted.ariaBusy = "true";
+    if (asked.hash) history.replaceState(null, "", asked.hash);
+    start();
+  });
+  if (wanted) start();
+  for (const use of ["pointermove", "pointerdown", "keydown", "touchstart", "scroll", "focusin"]) {
+    addEventListener(use, start, { once: true, passive: true });
+  }
+  addEventListener("load", () => setTimeout(start, 5000));
 }
 
 /* Name the parts of Swagger UI that have no name.  Its dialog is one for the eye only, and opens
@@ -62,15 +167,13 @@ function mindReaders(container) {
   });
   let shown = null;
   new MutationObserver(() => {
-    for (const heading of container.querySelectorAll("h3.opblock-tag, .models h4")) heading.ariaLevel = "2";
-    // A link within a button cannot be reached; the button does the same.
-    for (const link of container.querySelectorAll(".opblock-summary-control a[href]")) {
-      link.removeAttribute("href");
-    }
-    for (const [part, name] of [[".information-container", "About"], [".scheme-container", "Credentials"]]) {
-      const section = container.querySelector(`${part} section`);
-      if (section) section.ariaLabel = name;
-    }
+    const each = (selector, mend) => container.querySelectorAll(selector).forEach(mend);
+    each("h3.opblock-tag, .models h4", (heading) => (heading.ariaLevel = "2"));
+    each(".opblock h4", (heading) => (heading.ariaLevel = "3"));
+    each(".opblock h5", (heading) => (heading.ariaLevel = "4"));
+    each("textarea.body-param__text", (field) => (field.ariaLabel = "Request body"));
+    each(".examples-select-element", (field) => (field.ariaLabel = "Example"));
+    each(".highlight-code pre", (code) => (code.tabIndex = 0));
     const dialog = container.querySelector(".modal-ux");
     for (const name of dialog?.querySelectorAll(".auth-container h4 code") ?? []) {
       // The cookie is the browser's: nobody types it.
@@ -88,6 +191,8 @@ function mindReaders(container) {
     dialog.querySelector(".modal-ux-content").scrollTop = 0;
   }).observe(container, { childList: true, subtree: true });
 }
+
+// --- Redoc -------------------------------------------------------------------------------------
 
 /* The value of one of site.css's colours in the theme that is shown; Redoc computes with it. */
 function colour(name) {
@@ -169,6 +274,17 @@ function vouchForStyles({ nonce }) {
   };
 }
 
+// --- Whichever it is ---------------------------------------------------------------------------
+
 const redoc = document.getElementById("redoc");
-if (redoc) vouchForStyles(document.currentScript);
-document.addEventListener("DOMContentLoaded", () => (redoc ? startRedoc(redoc) : startSwagger()));
+if (redoc) {
+  vouchForStyles(document.currentScript);
+  document.addEventListener("DOMContentLoaded", () => startRedoc(redoc));
+} else {
+  // Swagger UI's sheet goes by this.
+  const dark = () => root.classList.toggle("dark-mode", root.dataset.shown === "dark");
+  dark();
+  document.addEventListener("pawprint:theme", dark);
+  const [list, container] = ["calls", "swagger-ui"].map((id) => document.getElementById(id));
+  callsThenSwagger(list, container, document.currentScript);
+}

@@ -168,7 +168,7 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const tab of document.querySelectorAll("[role=tab][aria-selected=true]")) selectTab(tab);
   goToTheProblem();
   // On a phone the account's pages are a row that scrolls.
-  document.querySelector(".account-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  document.querySelector(":is(.account-nav, .docs-nav) [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   sayTheme();
   document.addEventListener("pawprint:theme", sayTheme);
 });
