@@ -5,6 +5,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from api.scopes import SCOPES
+
 from .browser import browser_page, requires_chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.server, requires_chromium]
@@ -182,8 +184,9 @@ def test_an_app_is_let_in_as_far_as_one_likes(server, keyboard):
     keyboard.go_to("Allow")
     with page.expect_request(re.compile(r"/docs/oauth2-redirect/\?.*code=")):
         keyboard.press("Enter")
+    page.wait_for_url("**/oauth2-redirect.html?*")  # it leads on by itself
     page.goto("/accounts/connections/")
-    assert "See the pets you can see" in page.inner_text("#main")
-    assert "Add, change" not in page.inner_text("#main")
+    assert SCOPES["pets:read"] in page.inner_text("#main")
+    assert SCOPES["pets:write"] not in page.inner_text("#main")
     keyboard.follow("Take everything back from .*")
     assert "holds nothing" in page.inner_text("#main")

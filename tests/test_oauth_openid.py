@@ -51,13 +51,16 @@ def test_an_id_token_is_verified_with_the_published_key(alice_in_browser, app, a
     assert claims["exp"] - claims["iat"] <= 15 * 60
 
 
-def test_claims_go_by_scope(alice_in_browser, app):
+def test_claims_go_by_scope(alice, alice_in_browser, app):
     only = bearer(get_tokens(alice_in_browser, app)["access_token"]).get("/o/userinfo/")
     assert set(only.json()) == {"sub"}
     assert only["Cache-Control"] == "no-store"
     more = get_tokens(alice_in_browser, app, "openid profile email")
     claims = bearer(more["access_token"]).get("/o/userinfo/").json()
     assert set(claims) == {"sub", "name", "preferred_username", "email", "email_verified"}
+    assert claims["email_verified"] is True
+    alice.emailaddress_set.update(verified=False)
+    claims = bearer(more["access_token"]).get("/o/userinfo/").json()
     assert claims["email_verified"] is False
 
 
