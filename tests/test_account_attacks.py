@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.account.utils import user_pk_to_url_str
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.core import mail
@@ -83,7 +84,7 @@ class SecurityKey:
             clientDataJSON=told,
             authenticatorData=data,
             signature=signature,
-            userHandle=str(user.pk).encode(),
+            userHandle=user_pk_to_url_str(user).encode(),
         )
 
 
