@@ -186,7 +186,7 @@ def tell(kind, thing, credential, how, url=""):
     """
     log.warning("credential exposed", kind=kind, id=thing.pk, how=how)
     if isinstance(thing, ApiKey):
-        owner, name, page = thing.user, thing.name, "/accounts/keys/"
+        owner, name, page = thing.user, thing.name, reverse("keys")
     else:
         application = thing if isinstance(thing, Application) else thing.application
         name, page = str(application), reverse("connections")

@@ -34,10 +34,10 @@ from django.dispatch import receiver
 from django.forms.fields import InvalidJSONInput
 from django.utils.functional import cached_property
 
+from .models import LOOPBACK_HOSTS
 from .sessions import browser_in_words
 
 MOST_PASSKEYS = 20
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 log = structlog.get_logger("pawprint.mfa")
 
 
@@ -57,7 +57,7 @@ def site_name(host):
     public = urlsplit(settings.PUBLIC_URL).hostname
     here = urlsplit(f"//{host}").hostname
     # Somebody's own machine has two names; which one stands in PUBLIC_URL means nothing.
-    name = here if {public, here} <= LOOPBACK else public
+    name = here if {public, here} <= LOOPBACK_HOSTS else public
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -3,8 +3,6 @@
 Nothing is told of a credential that failed to verify but the header it came in.
 """
 
-from accounts.keys import PREFIX
-
 HEADERS = ("Authorization", "X-API-Key")
 
 
@@ -26,9 +24,8 @@ def credential(request):
     if hasattr(auth, "application"):
         kind = "machine" if user is None else "app"
         return about | {"kind": kind, "name": str(auth.application), "expires_at": auth.expires}
-    masked = f"{PREFIX}{auth.key_id}_…"
     return about | {
-        "kind": "key", "name": auth.name, "masked": masked, "expires_at": auth.expires_at,
+        "kind": "key", "name": auth.name, "masked": auth.masked, "expires_at": auth.expires_at,
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.models import LOOPBACK_HOSTS
 from api.management.commands import load_demo
 
 WELCOME = """
@@ -24,7 +25,6 @@ WELCOME = """
   Stop      Ctrl+C
 """
 
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 ELSEWHERE = """  Other machines are answered once PUBLIC_URL says the address they use, such as
   PUBLIC_URL=http://192.0.2.7:8000
 """
@@ -64,7 +64,7 @@ class Command(BaseCommand):
                 self.stdout.write(WELCOME.format(url=settings.PUBLIC_URL, **demo))
             else:
                 self.stdout.write(f"\n  Pawprint is running at {settings.PUBLIC_URL}\n")
-            if "PUBLIC_URL" not in os.environ and host not in LOOPBACK:
+            if "PUBLIC_URL" not in os.environ and host not in LOOPBACK_HOSTS:
                 self.stdout.write(ELSEWHERE)
             self.stdout.flush()  # to a pipe or a file it would wait for the end
             self.wait_for_the_end(processes)
