@@ -64,6 +64,12 @@ class BrowsableAPIRenderer(renderers.BrowsableAPIRenderer):
             context["why"] = explain.explain(request, view, problem)
         elif isinstance(answer, dict) and request.method != "OPTIONS":
             context |= things.page(answer, view, request)
+        # A filter that was refused stays on the page, to be corrected.
+        refused = bool(problem and problem["errors"] and request.method == "GET")
+        if form is not None and (context["is_list"] or refused):
+            filters = {"form": form, "request": request, "refused": refused}
+            filters |= {name: context[name] for name in ("controls", "filters")}
+            context["filter_form"] = loader.render_to_string(self.filter_template, filters)
         return context | self.get_forms(context, request) | self.get_tabs(context, request)
 
     def get_forms(self, context, request):
@@ -188,16 +194,4 @@ class BrowsableAPIRenderer(renderers.BrowsableAPIRenderer):
         return template.render({"groups": groups, "style": style})
 
     def get_filter_form(self, data, view, request):
-        # A filter that was refused stays on the page, to be corrected.
-        refused = isinstance(data, Problem) and data["errors"] and request.method == "GET"
-        form = lists.filter_form(view, request)
-        if form is None or not (things.is_list(data) or refused):
-            return None
-        context = {
-            "form": form,
-            "request": request,
-            "controls": lists.controls(view, request, form),
-            "filters": lists.active_filters(request, form),
-            "refused": bool(refused),
-        }
-        return loader.render_to_string(self.filter_template, context)
+        return None  # the page's context has it, with what else is said of the filters
