@@ -7,6 +7,7 @@ import time
 
 from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from allauth.core.internal.httpkit import HTTP_USER_AGENT_MAX_LENGTH
 from allauth.usersessions.models import UserSession
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
@@ -67,6 +68,11 @@ def sessions_of(user):
 @receiver(user_logged_in)
 def note_sign_in(sender, request, **kwargs):
     request.session["signed_in_at"] = time.time()
+
+
+def must_show_again(request):
+    """Return whether the person was signed in too long ago for what is dangerous."""
+    return is_reauthentication_required(request, app="allauth.account")
 
 
 def signed_in_at(request):

@@ -1,6 +1,5 @@
 """The resources: pets, users, the caller, and the reference data around them."""
 
-from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Count, OuterRef, Subquery
@@ -16,7 +15,8 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from accounts import leaks
-from accounts.views.deletion import delete_account
+from accounts.deletion import delete_account
+from accounts.sessions import must_show_again
 
 from . import serializers
 from .filters import BreedFilter, FilterBackend, PetFilter, UserFilter
@@ -202,7 +202,7 @@ class MeView(StrictQuery, APIView):
         """Remove your account with all its pets, keys and apps; only when lately signed in."""
         if request.auth is not None:
             raise SessionRequired
-        if is_reauthentication_required(request._request, app="allauth.account"):
+        if must_show_again(request._request):
             raise PermissionDenied(
                 "Sign in again first, or use the page /accounts/delete/: who deletes an account "
                 "has to have shown lately who they are."

@@ -4,7 +4,6 @@ import time
 from functools import partial, wraps
 
 from allauth.account.adapter import get_adapter
-from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from django.contrib.auth.decorators import login_required
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -12,7 +11,7 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts.sessions import signed_in_at
+from accounts.sessions import must_show_again, signed_in_at
 
 FILLING_IN = 3600  # seconds that a form may stand open
 OPEN_FORMS = "open_forms"  # in the session
@@ -31,7 +30,7 @@ def reauthentication_required(view=None, *, enabled=lambda request: True):
 
     @wraps(view)
     def wrapped(request, *args, **kwargs):
-        if enabled(request) and is_reauthentication_required(request, app="allauth.account"):
+        if enabled(request) and must_show_again(request):
             methods = get_adapter().get_reauthentication_methods(request.user)
             url = methods[0]["url"] if methods else reverse("account_login")
             return redirect(f"{url}?{urlencode({'next': request.get_full_path()})}")
