@@ -1,7 +1,7 @@
 """The cast, and one client per way of calling.
 
-Alice owns pets, Bob is another person, Sam is staff.  A client is a Django test client that
-sends its credential with every request; bodies are JSON.
+Alice owns pets, Bob is another person, Carol has a password, Sam is staff.  A client is a Django
+test client that sends its credential with every request; bodies are JSON.
 """
 
 import uuid
@@ -21,6 +21,7 @@ from api.scopes import SCOPES
 from .servers import running_server
 
 ALL_SCOPES = " ".join(SCOPES)
+PASSWORD = "correct horse battery"
 
 
 class ApiClient(Client):
@@ -92,6 +93,12 @@ def alice(db):
 @pytest.fixture
 def bob(db):
     return make_person("bob")
+
+
+@pytest.fixture
+def carol(db):
+    """Somebody with a password: who has none cannot be asked for it again."""
+    return make_person("carol", password=PASSWORD)
 
 
 @pytest.fixture

@@ -24,9 +24,8 @@ from fido2.cose import ES256
 from accounts.models import ApiKey, Application, User
 from api.models import Pet
 
-from .conftest import make_key, with_key
+from .conftest import PASSWORD, make_key, with_key
 
-PASSWORD = "correct horse battery"
 SITE = {"host": "localhost"}  # a name: passkeys belong to one
 POSTGRESQL = "SQLite lets one write at a time; in memory it has one connection."
 
@@ -86,13 +85,6 @@ class SecurityKey:
             signature=signature,
             userHandle=user_pk_to_url_str(user).encode(),
         )
-
-
-@pytest.fixture
-def carol(db):
-    carol = User.objects.create_user("carol", "carol@example.org", PASSWORD)
-    EmailAddress.objects.create(user=carol, email=carol.email, primary=True, verified=True)
-    return carol
 
 
 def browser_of(user):

@@ -21,9 +21,8 @@ from accounts.adapter import PasswordBackend
 from accounts.models import ApiKey, Application, Consent, User
 from accounts.sessions import browser_in_words
 
-from .conftest import make_key, make_pet, make_token
+from .conftest import PASSWORD, make_key, make_pet, make_token
 
-PASSWORD = "correct horse battery"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 IPHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 "
@@ -57,13 +56,6 @@ def sign_in(login="carol", password=PASSWORD, agent=FIREFOX, **extra):
 def is_signed_in(browser):
     """Whether a page of an account is answered, which asks the database anew."""
     return browser.get("/accounts/email/").status_code == 200
-
-
-@pytest.fixture
-def carol(db):
-    carol = User.objects.create_user("carol", "carol@example.org", PASSWORD)
-    EmailAddress.objects.create(user=carol, email=carol.email, primary=True, verified=True)
-    return carol
 
 
 @pytest.fixture

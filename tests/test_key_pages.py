@@ -17,9 +17,9 @@ from django.utils import timezone
 from accounts.models import ApiKey, User
 from accounts.tasks import clear_expired_credentials, mail_of_expiring_keys
 
-from .conftest import bearer, make_key, make_token, with_key
+from .conftest import PASSWORD, bearer, make_key, make_token, with_key
 from .test_pages import Page, open_page
-from .test_portal import PASSWORD, browser_of, everything_stored, leave_open, token_on
+from .test_portal import browser_of, everything_stored, leave_open, token_on
 
 LIST, NEW = "/accounts/keys/", "/accounts/keys/new/"
 OF_ONE_KEY = ["key", "key-rotate", "key-switch", "key-revoke"]
@@ -611,12 +611,6 @@ def test_with_twenty_five_keys_one_is_rotated_at_once_and_not_with_an_overlap(fu
 
 
 # --- A recent sign-in --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def carol(django_user_model, db):
-    """Somebody with a password: who has none cannot be asked for it again."""
-    return django_user_model.objects.create_user("carol", "carol@example.org", PASSWORD)
 
 
 def test_a_session_left_open_makes_and_ends_no_key(carol):

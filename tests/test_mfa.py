@@ -20,9 +20,9 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.mfa import MFAAdapter, site_name
-from accounts.models import User
 
-PASSWORD = "correct horse battery"
+from .conftest import PASSWORD
+
 SIGN_IN, SECOND_STEP = "/accounts/login/", "/accounts/2fa/authenticate/"
 
 
@@ -38,13 +38,6 @@ def totp(secret, steps=0):
 def text(page):
     """The words of a page, without tags."""
     return " ".join(re.sub(r"<[^>]+>", " ", page.content.decode()).split())
-
-
-@pytest.fixture
-def carol(db):
-    carol = User.objects.create_user("carol", "carol@example.org", PASSWORD)
-    EmailAddress.objects.create(user=carol, email=carol.email, primary=True, verified=True)
-    return carol
 
 
 @pytest.fixture

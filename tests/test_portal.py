@@ -22,13 +22,12 @@ from accounts.models import AccessToken, Application, ApplicationLogo, Consent, 
 from accounts.presets import PRESETS
 from accounts.views.apps import MAXIMUM_APPS
 
-from .conftest import bearer, make_key, make_token
+from .conftest import PASSWORD, bearer, make_key, make_token
 from .oauth import SECRET, token_request
 from .test_pages import open_page
 
 NEW = "/accounts/apps/new/"
 REDIRECT = "https://map.example/callback"
-PASSWORD = "correct horse battery"
 # Of one app, by what they do.
 PAGES = ["app", "app-edit", "app-secret", "app-drop-secret", "app-revoke", "app-delete"]
 SENSITIVE = ["app-secret", "app-drop-secret", "app-revoke", "app-delete"]
@@ -45,12 +44,6 @@ WHAT_A_PRESET_NEEDS = {
 def bob_in_browser(bob):
     """Bob, who publishes `app` and `machine`, signed in."""
     return browser_of(bob)
-
-
-@pytest.fixture
-def carol(django_user_model):
-    """Somebody with a password: who has none cannot be asked for it again."""
-    return django_user_model.objects.create_user("carol", "carol@example.org", PASSWORD)
 
 
 def browser_of(user, **options):
