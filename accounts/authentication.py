@@ -18,6 +18,7 @@ from rest_framework.authentication import SessionAuthentication as BaseSessionAu
 
 from . import keys, leaks
 from .models import AccessToken, ApiKey
+from .throttling import neighbourhood
 
 TOKEN, KEY = "token", "key"
 LAST_USED_PRECISION = timedelta(minutes=1)
@@ -202,6 +203,22 @@ def note_use(credential, last, **details):
     now = timezone.now()
     if last is None or now - last >= LAST_USED_PRECISION:
         type(credential).objects.filter(pk=credential.pk).update(last_used_at=now, **details)
+
+
+def caller(request):
+    """Return who an API request is from, as a tuple of JSON values: whose limits and whose keys.
+
+    A token is not the caller but its app and user are, who go on with the token that takes its
+    place.  Who shows nothing is known by where they are.
+    """
+    user, auth = request.user, request.auth
+    if isinstance(auth, AccessToken):
+        return "app", auth.application_id, auth.user_id
+    if auth is not None:
+        return "key", auth.pk
+    if user is not None and user.is_authenticated:
+        return "person", user.pk
+    return "address", neighbourhood(request.META["REMOTE_ADDR"])
 
 
 class SessionAuthentication(BaseSessionAuthentication):

@@ -7,6 +7,7 @@ later means rewriting its tables; most have fields of our own.
 import contextlib
 import ipaddress
 import re
+import secrets
 import unicodedata
 import uuid
 from datetime import timedelta
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import UserManager as BaseUserManager
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, OperationalError, models, transaction
 from django.db.models.functions import Length, Lower
@@ -40,8 +42,59 @@ LOOPBACK_HOSTS = {"127.0.0.1", "::1", "localhost"}
 LOOPBACK_URI = re.compile(r"http://(?P<host>127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?(?P<rest>/[^#\s]*)?")
 
 
-class User(AbstractUser):
+def new_version():
+    """Return what no version of a row was before.
+
+    Not a count: of two writers at once, neither has to know the other's.
+    """
+    return secrets.randbits(62)
+
+
+class VersionedQuerySet(models.QuerySet):
+    def update(self, **fields):
+        # One for all that are written: a state names its row too.  bulk_update comes here as well.
+        if fields.keys() - self.model.UNSEEN:
+            fields = {"version": new_version()} | fields
+        return super().update(**fields)
+
+    update.alters_data = True
+
+
+class Versioned(models.Model):
+    """A row with a `version` that changes whenever it is written; its ETag is made of it.
+
+    Its manager has to be one of VersionedQuerySet.
+    """
+
+    version = models.BigIntegerField(default=new_version, editable=False)
+
+    # Fields that nobody is shown: writing them makes no new version.
+    UNSEEN = frozenset()
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args, update_fields=None, **kwargs):
+        if not self._state.adding and (update_fields is None or set(update_fields) - self.UNSEEN):
+            self.version = new_version()
+            if update_fields is not None:
+                update_fields = [*update_fields, "version"]
+        super().save(*args, update_fields=update_fields, **kwargs)
+
+    @property
+    def state(self):
+        """This row as it is now, in letters and digits: no other row or version has the same."""
+        return f"{self._meta.model_name}{self.pk}-{self.version:x}"
+
+
+class UserManager(BaseUserManager.from_queryset(VersionedQuerySet)):
+    pass
+
+
+class User(Versioned, AbstractUser):
     """A person, or an organisation that keeps its pets here under one name."""
+
+    UNSEEN = frozenset({"last_login", "password"})
 
     first_name = None
     last_name = None
@@ -51,12 +104,17 @@ class User(AbstractUser):
         default=False, help_text="An authority, a shelter or a practice; staff decide."
     )
 
+    objects = UserManager()
+
     class Meta(AbstractUser.Meta):
         constraints = [
             # "Alice" and "alice" would be told apart by the database and by nobody else.
             models.UniqueConstraint(Lower("username"), name="username_unique_in_any_case"),
         ]
         indexes = [models.Index(fields=["is_organization", "id"], name="user_organization_idx")]
+
+    def __str__(self):
+        return self.username
 
     def get_full_name(self):
         """The display name on one line, without what nobody sees: it stands in mails and on pages

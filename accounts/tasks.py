@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
 from django.db import transaction
 from django.db.models import DurationField, Exists, ExpressionWrapper, F, OuterRef, Q
+from django.dispatch import Signal
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -38,6 +39,8 @@ from .models import (
 CLEAN_UP_EVERY = timedelta(days=1)
 # How long an app that registered itself may wait for somebody who uses it.
 UNUSED_FOR = timedelta(days=7)
+# Sent with every clean-up: apps that this one does not know of clean up what is theirs.
+cleaning_up = Signal()
 
 
 @task()
@@ -53,6 +56,7 @@ def clear_expired_credentials():
     delete_unused_apps()
     for user_id in set(expiring_keys().values_list("user_id", flat=True)):
         mail_of_expiring_keys.enqueue(user_id)
+    cleaning_up.send(None)
 
 
 def delete_unused_apps(batch=500):

@@ -9,6 +9,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import re
 import secrets
 import sys
 import time
@@ -72,6 +73,21 @@ def address(name, read, default):
     except (environ.ImproperlyConfigured, LookupError, ValueError):
         # Not what it holds: that may be a password.
         raise ImproperlyConfigured(f"{name} is no URL of a kind that is known.") from None
+
+
+def rate(name, default):
+    """Return how often something may be done as `(amount, seconds)`, None for no limit.
+
+    "600/minute", or of a second, hour or day; "off" for no limit.  What is none stops the start.
+    """
+    text = env.str(name, "").strip().lower() or default
+    if text == "off":
+        return None
+    amount, _, period = text.partition("/")
+    seconds = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}.get(period)
+    if seconds is None or not re.fullmatch("[1-9][0-9]{0,8}", amount):
+        raise ImproperlyConfigured(f"{name} is neither off nor like 600/minute.")
+    return int(amount), seconds
 
 
 def networks(name, entries):
@@ -156,6 +172,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "project.middleware.RequestMiddleware",
+    "project.compression.CompressionMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "project.middleware.PolicyMiddleware",
@@ -228,12 +245,23 @@ else:
     _database["CONN_HEALTH_CHECKS"] = True
 if "postgresql" in _database["ENGINE"]:
     needs("psycopg", "DATABASE_URL")
-CACHES = {"default": address("CACHE_URL", env.cache_url, "locmemcache://pawprint")}
-if "locmem" in CACHES["default"]["BACKEND"]:
-    # What is tried too often is counted here: 300 entries, as Django has it, are soon pushed out.
-    CACHES["default"].setdefault("OPTIONS", {}).setdefault("MAX_ENTRIES", 100_000)
-if "redis" in CACHES["default"]["BACKEND"]:
+_cache = address("CACHE_URL", env.cache_url, "locmemcache://pawprint")
+# Those of the query (?key_prefix=, for several installations with one Redis) as Django reads them.
+_cache = {name.upper(): value for name, value in _cache.items()}
+CACHES = {"default": _cache}
+_cache.setdefault("OPTIONS", {})
+# Both count, too, how often something was done: exactly, and Redis for all processes.
+if "locmem" in _cache["BACKEND"]:
+    _cache["BACKEND"] = "accounts.counting.LocMemCache"
+    # 300 entries, as Django has it, are soon pushed out.
+    _cache["OPTIONS"].setdefault("MAX_ENTRIES", 100_000)
+elif "redis" in _cache["BACKEND"]:
     needs("redis", "CACHE_URL")
+    _cache["BACKEND"] = "accounts.counting.RedisCache"
+    # A Redis that hangs is given up: no request waits longer for it.
+    _cache["OPTIONS"] = {"socket_timeout": 1, "socket_connect_timeout": 1} | _cache["OPTIONS"]
+else:
+    raise ImproperlyConfigured("CACHE_URL is none of locmemcache://… and redis://….")
 vars().update(address("EMAIL_URL", env.email_url, "consolemail://"))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", f"Pawprint <pawprint@{_public.hostname}>")
 
@@ -400,6 +428,17 @@ OAUTH2_PROVIDER = {
 
 # The largest request body, in bytes; a larger one is answered 413 before it is read.
 DATA_UPLOAD_MAX_MEMORY_SIZE = number("MAX_BODY_SIZE", 1024 * 1024)
+# Whether a change must say which version it is of, by If-Match; else it is answered 428.
+REQUIRE_IF_MATCH = flag("REQUIRE_IF_MATCH", False)
+# How often the API may be called: with a credential by each app and user, key and signed-in
+# person; without one, and with one that does not hold, by each address.
+RATE_LIMITS = {
+    "credential": rate("RATE_LIMIT", "6000/minute"),
+    "anonymous": rate("RATE_LIMIT_ANONYMOUS", "1200/minute"),
+    "refused": rate("RATE_LIMIT_REFUSED", "600/minute"),
+    # The token endpoint, by each client and address.
+    "token": rate("RATE_LIMIT_TOKEN", "600/minute"),
+}
 REST_FRAMEWORK = {
     # The first one decides 401 or 403 and the challenge: bearer tokens before keys and sessions.
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -419,6 +458,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.renderers.ContentNegotiation",
     "DEFAULT_FILTER_BACKENDS": ["api.filters.FilterBackend"],
+    "DEFAULT_METADATA_CLASS": "api.metadata.Metadata",
     "DEFAULT_PAGINATION_CLASS": "api.pagination.KeysetPagination",
     "DEFAULT_SCHEMA_CLASS": "api.schema.AutoSchema",
     "EXCEPTION_HANDLER": "api.errors.exception_handler",
@@ -429,7 +469,19 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": (
         "A pet registry: people keep their pets in it, organisations import theirs, and apps "
         "read and write them with the owner's consent. Call it with an OAuth 2 access token, an "
-        "API key, or signed in from a browser."
+        "API key, or signed in from a browser.\n\n"
+        "- **Errors** are `application/problem+json` (RFC 9457); `errors` names each field.\n"
+        "- **Caching**: what is read has a strong `ETag`; sent back in `If-None-Match` it is "
+        "answered by an empty 304, which costs nothing of your limit.\n"
+        "- **Changes**: sent in `If-Match`, nothing is changed unless it is still that version; "
+        "else the answer is 412.\n"
+        "- **Retries**: a POST that is sent again with its `Idempotency-Key` is answered as "
+        "before, and does nothing more.\n"
+        "- **Limits** are told by `RateLimit-Policy` and `RateLimit`; beyond them the answer is "
+        "429 with `Retry-After`.\n"
+        "- **Formats**: lists are JSON in pages, and as a whole CSV or NDJSON by `Accept` or "
+        "`?format=`. gzip, br and zstd by `Accept-Encoding`.\n"
+        "- **HEAD** is answered as GET is, without a body; **OPTIONS** says what an address takes."
     ),
     "VERSION": "1",
     "OAS_VERSION": "3.1.1",
@@ -448,6 +500,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "api.schema.tell_what_is_certain",
+        "api.deprecation.mark",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
@@ -461,13 +514,34 @@ CORS_ALLOW_HEADERS = [
     "accept",
     "authorization",
     "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-unmodified-since",
     "mcp-protocol-version",
+    "traceparent",
+    "tracestate",
     "x-api-key",
     "x-request-id",
 ]
 CORS_EXPOSE_HEADERS = [
+    "Accept-Patch",
+    "Accept-Post",
+    "Allow",
+    "Content-Disposition",
+    "Content-Location",
+    "Deprecation",
+    "ETag",
+    "Idempotent-Replayed",
     "Link",
     "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "Server-Timing",
+    "Sunset",
+    "Traceparent",
     "WWW-Authenticate",
     "X-Request-ID",
 ]

@@ -68,6 +68,11 @@ def bearer(token):
     return ApiClient(headers={"Authorization": f"Bearer {token}"})
 
 
+def mistyped(key):
+    """The key with another last character: its own may be any of them."""
+    return key[:-1] + ("a" if key[-1] != "a" else "b")
+
+
 def with_key(key):
     return ApiClient(headers={"X-API-Key": key})
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from oauth2_provider import views
 
 from ..models import AccessToken, Application, DeviceGrant, RefreshToken
+from ..throttling import limit, neighbourhood
 from .requests import challenged, keep, presented_client, token_error
 
 CLIENT = ("client_id", "client_secret")
@@ -27,6 +28,21 @@ class TokenView(views.TokenView):
     """A code, a refresh token, a device code or an app's own secret becomes an access token."""
 
     def post(self, request, *args, **kwargs):
+        address = neighbourhood(request.META["REMOTE_ADDR"])
+        # Charged before anything is looked up or hashed: that is what it is limited for.  Many
+        # people may use an app, and many apps an address.
+        charge, response = spend("token", (presented_client(request), address))
+        if response is None:
+            response = self.answer(request)
+            if response.status_code == 401:
+                # A client can be made up for each try, an address cannot.
+                charge, refusal = spend("refused", address)
+                response = refusal or response
+        for name, value in charge.headers().items() if charge else ():
+            response[name] = value
+        return response
+
+    def answer(self, request):
         keep(request, PARAMETERS)
         grant_type = request.POST.get("grant_type")
         if not grant_type:
@@ -88,6 +104,19 @@ class TokenView(views.TokenView):
         if too_soon:
             return token_error("slow_down", f"Ask every {grant.interval} seconds.")
         return token_error("authorization_pending", "The person has not decided yet.")
+
+
+def spend(name, identity):
+    """Return a Charge of the limit `name`, and the answer for who had none left; None for either
+    that there is not."""
+    budget = limit(name)
+    charge = budget and budget.charge(identity)
+    if not charge or not charge.wait:
+        return charge, None
+    description = f"Too many requests for tokens; wait {charge.wait} seconds."
+    response = token_error("temporarily_unavailable", description, 429)
+    response["Retry-After"] = str(charge.wait)
+    return charge, response
 
 
 class RevokeTokenView(views.RevokeTokenView):
