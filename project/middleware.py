@@ -1,9 +1,8 @@
-"""What every request gets: an id, its true address, and one line in the log."""
+"""What every request gets: an id, a trace, its true address, and one line in the log."""
 
 import contextlib
 import ipaddress
 import re
-import time
 import uuid
 from urllib.parse import quote
 
@@ -11,12 +10,19 @@ import structlog
 from csp.constants import SELF
 from csp.middleware import CSPMiddleware
 from django.conf import settings
+from django.db import connection
+from django.http import HttpResponse, HttpResponseNotAllowed
 from django.utils.functional import SimpleLazyObject
 
 from accounts import keys
 
+from . import tracing
+from .timing import Timing
+
 log = structlog.get_logger("pawprint.request")
 QUIET = (settings.STATIC_URL, "/health/")
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -24,22 +30,30 @@ class RequestMiddleware:
     """Set `request.request_id`, answer it as X-Request-ID, and log the request when it is done.
 
     An id that came in is kept when it is 8 to 64 letters, digits, dots, dashes or underscores.
-    The query is not logged: people put secrets there.
+    The request is a span of its caller's trace, or of a new one; `traceparent` of the answer says
+    which.  The query is not logged: people put secrets there.
     """
 
     def __init__(self, get_response):
         self.get_response = get_response
 
     def __call__(self, request):
-        started = time.perf_counter()
+        timing = Timing()
         given = request.headers.get("X-Request-ID", "")
         request.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        span = tracing.begin(request.headers.get("traceparent", ""))
         request.META["REMOTE_ADDR"] = client_address(request)
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request.request_id)
-        response = self.get_response(request)
+        structlog.contextvars.bind_contextvars(
+            request_id=request.request_id, trace_id=span.trace_id, span_id=span.span_id
+        )
+        response = self.answer(request, timing)
         read_to_the_end(request)
+        who = caller(request)
         response["X-Request-ID"] = request.request_id
+        response["traceparent"] = span.traceparent
+        if request.path.startswith("/api/") and may_know_the_time(request, response, who):
+            response["Server-Timing"] = str(timing)
         # What pages are made of, and probes, would hide the rest.
         note = log.debug if request.path.startswith(QUIET) else log.info
         note(
@@ -47,10 +61,38 @@ class RequestMiddleware:
             method=request.method,
             path=loggable_path(request),
             status=response.status_code,
-            ms=round((time.perf_counter() - started) * 1000, 1),
-            **caller(request),
+            ms=timing.milliseconds,
+            **who,
         )
         return response
+
+    def answer(self, request, timing):
+        if request.path_info == "*" and request.method == "OPTIONS":
+            # About the server and none of its addresses (RFC 9110 §9.3.7).
+            return HttpResponse(status=204, headers={"Allow": ", ".join(METHODS)})
+        if not request.path.startswith("/api/"):
+            return self.get_response(request)
+        with connection.execute_wrapper(timing.query):
+            return self.get_response(request)
+
+    def process_view(self, request, view, args, kwargs):
+        """Refuse TRACE, which would send back what came, credentials among it (RFC 9110 §9.3.8).
+
+        Classes do so by themselves; a function would not notice, and answer as to GET.
+        """
+        if request.method == "TRACE" and not (hasattr(view, "view_class") or hasattr(view, "cls")):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        return None
+
+
+def may_know_the_time(request, response, who):
+    """Return whether the answer may say how long it took: one that was refused may not.
+
+    How long it took to find nothing could say whether there is a private pet or such a key, more
+    exactly than a clock at the other end.  So could what a stranger's POST set going: a credential
+    that is reported is answered alike whether it works or not.
+    """
+    return response.status_code < 400 and (who or request.method in SAFE_METHODS)
 
 
 def read_to_the_end(request):

@@ -1,7 +1,9 @@
-"""What every request gets: an id, a line in the log without secrets, bounded bodies, CORS."""
+"""What every request gets: an id, a trace, a line in the log without secrets, its time, bounded
+bodies, CORS."""
 
 import json
 import logging
+import re
 import sys
 
 import pytest
@@ -74,6 +76,175 @@ def test_a_traceback_in_the_log_shows_no_local_variables():
     text = renderer(None, "error", event)
     assert "ValueError" in text
     assert secret not in text
+
+
+# --- Traces (W3C Trace Context) ------------------------------------------------------------------
+
+TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"  # §3.2.2.5 of it
+
+
+def traced(client, given, path="/api/v1/species/"):
+    """Return the trace, the span and the flags that an answer names."""
+    answer = client.get(path, headers={"traceparent": given} if given is not None else {})
+    version, *parts = answer["traceparent"].split("-")
+    assert version == "00"
+    assert [len(part) for part in parts] == [32, 16, 2]
+    assert re.fullmatch("[0-9a-f]+", "".join(parts))
+    return parts
+
+
+@pytest.mark.parametrize(
+    ("given", "flags"),
+    [
+        (f"00-{TRACE}-{CALLER}-01", "01"),
+        (f"00-{TRACE}-{CALLER}-00", "00"),
+        (f"00-{TRACE}-{CALLER}-ff", "01"),  # the others are not known: they are sent as 0
+        (f"00-{TRACE}-{CALLER}-02", "00"),
+        (f"cc-{TRACE}-{CALLER}-01", "01"),  # a later version, read as far as it is known
+        (f"cc-{TRACE}-{CALLER}-01-what-the-future-will-be-like", "01"),
+        (f"01-{TRACE}-{CALLER}-01-", "01"),
+        (f"  00-{TRACE}-{CALLER}-01 ", "01"),
+    ],
+)
+def test_a_request_is_a_span_of_its_callers_trace(anonymous, db, given, flags):
+    trace, span, told = traced(anonymous, given.strip())
+    assert (trace, told) == (TRACE, flags)
+    assert span not in {CALLER, "0" * 16}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        "",
+        "x",
+        f"ff-{TRACE}-{CALLER}-01",
+        f"00-{TRACE}-{CALLER}-01-more",
+        f"00-{TRACE}-{CALLER}-01-",
+        f"01-{TRACE}-{CALLER}-01.more",
+        f"01-{TRACE}-{CALLER}-01more",
+        f"00-{TRACE}-{CALLER}",
+        f"00-{TRACE}-{CALLER}-1",
+        f"0-{TRACE}-{CALLER}-01",
+        f"00-{TRACE[:-1]}-{CALLER}-01",
+        f"00-{TRACE}0-{CALLER}-01",
+        f"00-{TRACE}-{CALLER}0-01",
+        f"00-{TRACE.upper()}-{CALLER}-01",
+        f"00-{TRACE}-{CALLER.upper()}-01",
+        f"0G-{TRACE}-{CALLER}-01",
+        f"00-{'0' * 32}-{CALLER}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00_{TRACE}_{CALLER}_01",
+        f"00-{TRACE}-{CALLER}-01,00-{TRACE}-{CALLER}-01",  # sent twice
+        f"00-{TRACE}-{CALLER}-01\nX-Other: 1",
+        "٠٠-" + TRACE + f"-{CALLER}-01",
+        "0" * 10_000,
+    ],
+)
+def test_a_traceparent_that_cannot_be_read_begins_a_new_trace(anonymous, db, given):
+    first, second = traced(anonymous, given), traced(anonymous, given)
+    assert TRACE not in {first[0], second[0]}
+    assert first[0] != second[0]
+    assert "0" * 32 not in {first[0], second[0]}
+    assert first[2] == second[2] == "00"
+
+
+def test_each_request_of_a_trace_is_a_span_of_its_own(anonymous, db):
+    given = f"00-{TRACE}-{CALLER}-01"
+    assert len({traced(anonymous, given)[1] for _ in range(5)}) == 5
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/health/live", "/api/v1/pets/", "/api/v1/nothing/", "/nothing/", "/o/token/"]
+)
+def test_every_answer_names_its_trace_and_its_id(anonymous, db, path):
+    answer = anonymous.get(path, headers={"traceparent": f"00-{TRACE}-{CALLER}-01"})
+    assert answer["traceparent"].startswith(f"00-{TRACE}-")
+    assert answer["X-Request-ID"]
+
+
+def test_what_others_keep_in_tracestate_is_neither_answered_nor_logged(anonymous, db, caplog):
+    headers = {"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "vendor=private-words"}
+    with caplog.at_level(logging.DEBUG):
+        answer = anonymous.get("/api/v1/species/", headers=headers)
+    assert "tracestate" not in answer
+    assert "private-words" not in str(answer.headers) + answer.content.decode() + caplog.text
+
+
+def test_every_line_of_the_log_names_the_trace_and_the_span(anonymous, db):
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+        answer = anonymous.get("/api/v1/pets/", headers={"traceparent": f"00-{TRACE}-{CALLER}-01"})
+    _, trace, span, _ = answer["traceparent"].split("-")
+    assert trace == TRACE
+    assert lines
+    for line in lines:
+        assert (line["trace_id"], line["span_id"]) == (trace, span)
+        assert line["request_id"] == answer["X-Request-ID"]
+
+
+# --- Server-Timing -------------------------------------------------------------------------------
+
+
+def timing(answer):
+    """Return `(all of it, of that the database, how many queries)` of an answer."""
+    told = re.fullmatch(
+        r'app;dur=(\d+\.\d), db;dur=(\d+\.\d);desc="(\d+) (?:query|queries)"',
+        answer["Server-Timing"],
+    )
+    assert (told[3] == "1") == answer["Server-Timing"].endswith(' query"')
+    return float(told[1]), float(told[2]), int(told[3])
+
+
+def test_an_answer_says_what_its_time_went_to(alice_with_token, rex):
+    one = f"/api/v1/pets/{rex.pk}/"
+    for answer, queries in (
+        (alice_with_token.get("/api/v1/me/"), 1),  # the token
+        (alice_with_token.get("/api/v1/pets/"), 2),  # and the page
+        (alice_with_token.get(one), 2),
+        (alice_with_token.options("/api/v1/pets/"), 1),
+        (alice_with_token.patch(one, {"name": "Max"}), 3),
+        (alice_with_token.delete(one), 4),
+    ):
+        assert answer.status_code < 300
+        total, in_database, count = timing(answer)
+        assert total >= in_database > 0
+        assert count == queries
+
+
+def test_what_costs_no_query_says_so(anonymous, db):
+    assert timing(anonymous.get("/api/v1/species/"))[1:] == (0, 0)
+
+
+@pytest.mark.parametrize("path", ["/", "/docs/guides/", "/health/ready", "/accounts/login/"])
+def test_pages_do_not_tell_their_time(anonymous, db, path):
+    assert "Server-Timing" not in anonymous.get(path)
+
+
+def test_how_long_a_refusal_took_is_not_told(
+    rex, secret_cat, bob, bob_with_key, anonymous, app_with_token
+):
+    """It could say whether there is such a pet or such a key."""
+    key = make_key(bob)[1]
+    for answer in (
+        anonymous.get("/api/v1/pets/"),
+        with_key(key[:-1]).get("/api/v1/pets/"),
+        with_key(f"{key[:-4]}0000").get("/api/v1/pets/"),
+        bob_with_key.get(f"/api/v1/pets/{secret_cat.pk}/"),
+        bob_with_key.get("/api/v1/pets/987654321/"),
+        bob_with_key.patch(f"/api/v1/pets/{rex.pk}/", {"name": "Max"}),
+        bob_with_key.get("/api/v1/pets/?wings=2"),
+        app_with_token.post("/api/v1/pets/", {"species": "dog"}),
+    ):
+        assert answer.status_code >= 400
+        assert "Server-Timing" not in answer
+
+
+def test_how_long_a_report_took_does_not_say_whether_it_was_a_credential(anonymous, bob):
+    """The answer is the same whatever was reported."""
+    for credential in (make_key(bob)[1], "made-up"):
+        answer = anonymous.post("/api/v1/credentials/report/", {"credential": credential})
+        assert answer.status_code == 202
+        assert "Server-Timing" not in answer
 
 
 # --- Addresses ---------------------------------------------------------------------------------
@@ -174,6 +345,84 @@ def test_a_problem_can_be_read_by_the_page_that_caused_it(page_app):
     assert answer.status_code == 401
     assert answer["Access-Control-Allow-Origin"] == ORIGIN
     assert "WWW-Authenticate" in answer["Access-Control-Expose-Headers"]
+
+
+# What the API reads of a request, and what it says in the headers of an answer.
+READ = """Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-Modified-Since,
+    If-None-Match, If-Unmodified-Since, traceparent, tracestate, X-API-Key, X-Request-ID"""
+TOLD = """Accept-Patch, Accept-Post, Allow, Content-Disposition, Content-Location, Deprecation,
+    ETag, Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After,
+    Server-Timing, Sunset, traceparent, WWW-Authenticate, X-Request-ID"""
+SAFELISTED = {"cache-control", "content-language", "content-length", "content-type", "expires"}
+SAFELISTED |= {"last-modified", "pragma"}  # Fetch §2.2.6: readable without being named
+
+
+def names(text):
+    return {name.strip().lower() for name in text.split(",")}
+
+
+@pytest.mark.parametrize("header", sorted(names(READ)))
+def test_a_page_may_send_each_header_that_the_api_reads(page_app, header):
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": header}
+    answer = Client().options("/api/v1/pets/", headers={"Origin": ORIGIN} | asked)
+    assert answer.status_code == 200
+    assert answer["Access-Control-Allow-Origin"] == ORIGIN
+    assert header in names(answer["Access-Control-Allow-Headers"])
+    assert "POST" in answer["Access-Control-Allow-Methods"]
+    # A browser would take nothing else of it; and it is no call, which could be refused.
+    assert answer.content == b""
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+def test_a_page_may_use_each_method(page_app, method):
+    # GET, HEAD and POST need not be named (Fetch §2.2.1).
+    allowed = preflight("/api/v1/pets/", ORIGIN, method)["Access-Control-Allow-Methods"]
+    assert method in {"GET", "HEAD", "POST", *allowed.split(", ")}
+
+
+def test_a_page_may_read_each_header_that_the_api_tells(page_app):
+    answer = Client().get("/api/v1/species/", headers={"Origin": ORIGIN})
+    assert names(answer["Access-Control-Expose-Headers"]) >= names(TOLD)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/pets/?page_size=1"),
+        ("HEAD", "/api/v1/pets/"),
+        ("OPTIONS", "/api/v1/pets/"),
+        ("POST", "/api/v1/pets/"),
+        ("PATCH", "/api/v1/pets/{pk}/"),
+        ("GET", "/api/v1/pets/{pk}/"),
+        ("GET", "/api/v1/pets/987654321/"),
+        ("GET", "/api/v1/pets/?format=csv"),
+    ],
+)
+def test_no_header_of_an_answer_is_hidden_from_a_page_by_mistake(
+    page_app, alice_with_key, rex, method, path
+):
+    answer = alice_with_key.generic(
+        method, path.format(pk=rex.pk), '{"species": "dog"}', headers={"Origin": ORIGIN}
+    )
+    # Instructions to the browser, and what caches and servers settle among themselves.
+    for_others = names(
+        "Content-Encoding, Content-Security-Policy, Cross-Origin-Opener-Policy, Referrer-Policy,"
+        "Vary, X-Content-Type-Options, X-Frame-Options"
+    )
+    told = {name.lower() for name in answer.headers} - SAFELISTED - for_others
+    told = {name for name in told if not name.startswith("access-control-")}
+    assert told <= names(answer["Access-Control-Expose-Headers"])
+
+
+@pytest.mark.parametrize("path", ["/api/v1/pets/", "/o/token/"])
+def test_a_preflight_is_no_call(page_app, path, django_assert_num_queries):
+    """It carries no credential and needs none; all it costs is looking the origin up."""
+    with django_assert_num_queries(1):
+        assert preflight(path, ORIGIN).status_code == 200
+    with django_assert_num_queries(1):
+        refused = preflight(path, "https://evil.example")
+    assert "Access-Control-Allow-Origin" not in refused
+    assert "Access-Control-Allow-Headers" not in refused
 
 
 # --- Health ------------------------------------------------------------------------------------
