@@ -7,8 +7,10 @@ from django.db.models.functions import Length, Lower
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
+from accounts.models import Versioned, VersionedQuerySet, new_version
 
-class PetQuerySet(models.QuerySet):
+
+class PetQuerySet(VersionedQuerySet):
     def visible_to(self, user):
         """Return the pets that `user` may see: the only place that knows.
 
@@ -38,11 +40,29 @@ class PetQuerySet(models.QuerySet):
         self.bulk_update(pets, names)
         written.update(updated_at=timezone.now())  # one value for all: bulk_update would name each
         if "tags" in names:
-            PetTag.objects.filter(pet__in=pets).delete()
-            PetTag.objects.bulk_create(PetTag(pet=pet, tag=tag) for pet in pets for tag in pet.tags)
+            self.index_tags(pets)
+
+    def overwrite(self, pets, names):
+        """Write the fields `names` of `pets`, as amend does, in a tenth of the time.
+
+        They must be locked: one that is gone would be there again.  What `pets` say of when they
+        were created does not hold afterwards.
+        """
+        version = new_version()
+        for pet in pets:
+            pet.version = version
+        fields = [*names, "updated_at", "version"]
+        # bulk_update writes a condition for each field of each row, and all are tried in turn.
+        self.bulk_create(pets, update_conflicts=True, unique_fields=["id"], update_fields=fields)
+        if "tags" in names:
+            self.index_tags(pets)
+
+    def index_tags(self, pets):
+        PetTag.objects.filter(pet__in=pets).delete()
+        PetTag.objects.bulk_create(PetTag(pet=pet, tag=tag) for pet in pets for tag in pet.tags)
 
 
-class Pet(models.Model):
+class Pet(Versioned):
     """An animal and what is known of it, in Petfinder's words where it has them.
 
     Text that is not known is the empty string; a date or a size that is not known is null.
@@ -149,6 +169,9 @@ class Pet(models.Model):
         # index, and nothing is sorted.
         indexes = [
             models.Index(fields=["owner", "id"], name="pet_owner_idx"),
+            # Of whoever has very many: by name, and how many of them may be seen.
+            models.Index(fields=["owner", "name", "id"], name="pet_owner_name_idx"),
+            models.Index(fields=["owner", "is_public"], name="pet_owner_public_idx"),
             models.Index(fields=["species", "id"], name="pet_species_idx"),
             models.Index(Lower("breed"), "id", name="pet_breed_idx"),
             models.Index(fields=["species", "breed", "is_public"], name="pet_breeds_idx"),
@@ -190,3 +213,27 @@ class PetTag(models.Model):
 
     def __str__(self):
         return self.tag
+
+
+class IdempotentAnswer(models.Model):
+    """What a POST with an Idempotency-Key was answered, kept for whoever sends it again.
+
+    Written in the transaction of the change itself: there is none without the other.
+    """
+
+    # Of the caller and the key they chose; nobody else's key is the same.
+    digest = models.CharField(max_length=64, unique=True)
+    # Of what was sent: another body under the same key is refused.
+    fingerprint = models.CharField(max_length=64)
+    # Whose data the answer holds: it goes with their account.
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="+")
+    # Unknown only within the transaction that makes it.
+    status = models.PositiveSmallIntegerField(null=True)
+    headers = models.JSONField(default=dict)
+    # Of what was made, as it was then (see Versioned): the ETag is made of it.
+    state = models.CharField(max_length=64, blank=True)
+    body = models.BinaryField(default=b"")  # JSON, compressed
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    def __str__(self):
+        return f"{self.status} of {self.created_at:%Y-%m-%d %H:%M}"
