@@ -73,7 +73,7 @@ def test_what_goes_out_comes_in_again(zoo, bob, tmp_path, format):
     theirs, ours = (exported(owner=owner, format=format) for owner in ("bob", "alice"))
     assert rows_of(theirs, format) == rows_of(ours, format)
     assert len(rows_of(ours, format)) == len(zoo)
-    unlike = {"id", "owner_id", "created_at", "updated_at"}
+    unlike = {"id", "owner_id", "created_at", "updated_at", "version"}
     for pet, copy in zip(zoo, bob.pets.order_by("id"), strict=True):
         pet.refresh_from_db()
         for field in Pet._meta.concrete_fields:
