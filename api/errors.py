@@ -22,6 +22,8 @@ MEDIA_TYPE = "application/problem+json"
 # The code of a problem and its title; /docs/problems/<code>/ says what to do about it.
 PROBLEMS = {
     "conflicting_credentials": "Two different credentials on one request",
+    "idempotency_key_in_use": "A request with this Idempotency-Key is under way",
+    "idempotency_key_reused": "The Idempotency-Key was used for another request",
     "insecure_transport": "The request came without encryption",
     "insufficient_scope": "The credential lacks a scope",
     "internal_error": "Something went wrong on our side",
@@ -35,6 +37,8 @@ PROBLEMS = {
     "not_found": "There is nothing here",
     "not_owner": "It belongs to somebody else",
     "permission_denied": "This is not allowed",
+    "precondition_failed": "It is no longer what you read",
+    "precondition_required": "Say which version you are changing",
     "session_required": "Only a signed-in person may do this",
     "throttled": "Too many requests",
     "too_large": "The body is too large",
@@ -96,13 +100,14 @@ class RequestTooLarge(exceptions.APIException):
 
 
 class InsufficientScope(exceptions.PermissionDenied):
-    """RFC 6750 §3.1: insufficient_scope, with the scope that would do."""
+    """RFC 6750 §3.1: insufficient_scope, with the scopes that would do: the `missing`, and those
+    that the credential has, so that asking for them once is enough."""
 
     default_code = "insufficient_scope"
 
-    def __init__(self, scopes):
+    def __init__(self, scopes, missing):
         self.scopes = scopes
-        super().__init__(f"This needs the scope {' '.join(scopes)}, which the credential lacks.")
+        super().__init__(f"This needs the scope {' '.join(missing)}, which the credential lacks.")
 
 
 def exception_handler(exception, context):
@@ -175,7 +180,7 @@ def describe(exception):
     code = exception.get_codes()
     if not isinstance(code, str) or code not in PROBLEMS:
         code = CODES.get(exception.status_code, "invalid")
-    return code, exception.detail, []
+    return code, exception.detail, getattr(exception, "errors", [])  # of several things at once
 
 
 def flatten(details, field=""):

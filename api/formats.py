@@ -40,7 +40,7 @@ MONTHS = [
 LONG_DATE = re.compile(rf"({'|'.join(MONTHS)}) (\d\d?),? (\d{{4}})")
 # OWASP, "CSV Injection".  An apostrophe that is there already gets one more, so that taking one
 # away always gives back the text.
-FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+FORMULA = re.compile(r"'*[=+\-@＝＋－＠\t\r\n]")
 
 
 class UnreadableFileError(Exception):
@@ -63,9 +63,13 @@ def read(stream, format, fields):
     return READERS[format](Lines(stream), fields)
 
 
-def write(rows, format, file, names):
-    """Write `rows`, dicts of JSON values with the keys `names`, to the text `file`."""
-    WRITERS[format](rows, file, names)
+def write(rows, format, file, names, is_first=True):
+    """Write `rows`, dicts of JSON values, to the text `file`.
+
+    `names` are the columns of CSV; a cell that a row lacks is empty.  `is_first` says that nothing
+    stands before the rows: CSV begins with its headings.
+    """
+    WRITERS[format](rows, file, names, is_first)
 
 
 class Lines:
@@ -262,11 +266,12 @@ def refuse_constant(name):
     raise ValueError(f"{name} is no value")
 
 
-def write_csv(rows, file, names):
+def write_csv(rows, file, names, is_first):
     writer = csv.writer(file)
-    writer.writerow(names)
+    if is_first:
+        writer.writerow(map(cell, names))
     for row in rows:
-        writer.writerow([cell(row[name]) for name in names])
+        writer.writerow([cell(row.get(name)) for name in names])
 
 
 def cell(value):
@@ -290,9 +295,9 @@ def write_list(items):
     return joined
 
 
-def write_ndjson(rows, file, names):
+def write_ndjson(rows, file, names, is_first):
     for row in rows:
-        file.write(json.dumps({name: row[name] for name in names}, ensure_ascii=False) + "\n")
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def shown(text):

@@ -23,8 +23,12 @@ class ApiMiddleware:
         response = self.refuse_body(request) or self.get_response(request)
         if in_api:
             # What one caller may see is nobody else's: not for shared caches, never for another.
-            response.headers.setdefault("Cache-Control", "private")
+            # And asked for again each time: what a list shows may change at any moment.
+            response.headers.setdefault("Cache-Control", "private, no-cache")
             patch_vary_headers(response, ["Authorization", "X-API-Key", "Cookie"])
+            if response.status_code in {204, 304}:
+                # Django said 0; what has no body has no length either (RFC 9110 §8.6).
+                del response["Content-Length"]
         return response
 
     def refuse_body(self, request):

@@ -1,12 +1,14 @@
 """Pages by keyset: a cursor remembers where a page ended, so no page is dearer than the first.
 
-No row is given twice and none is missed while others write, and nothing is counted.
+While others write no row is given twice and none is missed, but for one that a change moves to
+another place in the order (by name, by the time of the change).  Nothing is counted.
 """
 
 import base64
 import json
 import re
 from datetime import date, datetime
+from itertools import islice
 
 from django.core import signing
 from django.db.models import Q
@@ -17,7 +19,7 @@ from rest_framework.utils.urls import replace_query_param
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 25, 100
 # Parameters that may change from page to page.
-FREE_PARAMETERS = {"cursor", "page_size", "format"}
+FREE_PARAMETERS = {"cursor", "expand", "fields", "format", "page_size"}
 
 
 def encode(value):
@@ -32,6 +34,14 @@ class SinglePage(BasePagination):
 
     def paginate_queryset(self, queryset, request, view=None):
         return list(queryset)
+
+    def batches(self, queryset, sizes):
+        """Yield all the rows as lists of the lengths `sizes`, each read when it is asked for."""
+        rows = iter(queryset)
+        for size in sizes:
+            yield (batch := list(islice(rows, size)))
+            if len(batch) < size:
+                return
 
     def get_paginated_response(self, data):
         links = [(self.next, "next"), (self.previous, "prev")]
@@ -69,7 +79,7 @@ class KeysetPagination(SinglePage):
 
     def paginate_queryset(self, queryset, request, view=None):
         self.request = request
-        self.ordering = queryset.query.order_by or queryset.model._meta.ordering
+        self.ordering = ordering_of(queryset)
         self.signer = signing.Signer(salt=f"cursor:{self.fingerprint(request)}", sep=".")
         size = self.page_size(request)
         backwards, position = self.read_cursor(request)
@@ -85,6 +95,15 @@ class KeysetPagination(SinglePage):
         has_previous = more if backwards else position is not None
         self.previous = self.link(rows[0], True) if rows and has_previous else None
         return rows
+
+    def batches(self, queryset, sizes):
+        self.ordering = ordering_of(queryset)
+        rest = queryset
+        for size in sizes:
+            yield (batch := list(rest[:size]))
+            if len(batch) < size:
+                return
+            rest = queryset.filter(self.beyond(self.position(batch[-1]), backwards=False))
 
     def page_size(self, request):
         given = request.query_params.get("page_size")
@@ -118,13 +137,15 @@ class KeysetPagination(SinglePage):
 
     def link(self, row, backwards):
         """Return the URL of the page that begins beyond `row`."""
-        position = [
-            encode(row[name] if isinstance(row, dict) else getattr(row, name))
-            for name in (field.lstrip("-") for field in self.ordering)
-        ]
+        position = [encode(value) for value in self.position(row)]
         payload = base64.urlsafe_b64encode(json.dumps([backwards, position]).encode())
         cursor = self.signer.sign(payload.decode().rstrip("="))
         return replace_query_param(self.request.build_absolute_uri(), "cursor", cursor)
+
+    def position(self, row):
+        """Return where `row` stands: its values of what the list is ordered by."""
+        names = [field.lstrip("-") for field in self.ordering]
+        return [row[name] if isinstance(row, dict) else getattr(row, name) for name in names]
 
     def beyond(self, position, backwards):
         """Return the condition for the rows after `position` in the (reversed) ordering."""
@@ -162,6 +183,10 @@ class KeysetPagination(SinglePage):
                 "description": "How many results a page has at most.",
             },
         ]
+
+
+def ordering_of(queryset):
+    return queryset.query.order_by or queryset.model._meta.ordering
 
 
 def reverse(field):

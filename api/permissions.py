@@ -29,6 +29,8 @@ def required_scopes(view, method):
     """Return the scopes `method` needs on `view`: its `required_scopes = ["pets"]` becomes
     `["pets:read"]` or `["pets:write"]`; an empty list asks for a credential and no scope.
 
+    What the request at hand wants to see besides (`expanded_objects`) is read, and needs that too.
+
     Raises ImproperlyConfigured for a view that says nothing: silence is how holes appear.
     """
     try:
@@ -36,7 +38,8 @@ def required_scopes(view, method):
     except AttributeError:
         raise ImproperlyConfigured(f"{type(view).__name__} must say its required_scopes.") from None
     action = "read" if method in SAFE_METHODS else "write"
-    return [f"{name}:{action}" for name in objects]
+    scopes = [f"{name}:{action}" for name in objects]
+    return scopes + [f"{name}:read" for name in getattr(view, "expanded_objects", ())]
 
 
 class HasScope(BasePermission):
@@ -48,8 +51,9 @@ class HasScope(BasePermission):
         if request.auth is None and not signed_in:
             raise NotAuthenticated("Send an access token or an API key, or sign in.")
         if request.auth is not None:
-            if not request.auth.allow_scopes(scopes):
-                raise InsufficientScope(scopes)
+            missing = [scope for scope in scopes if not request.auth.allow_scopes([scope])]
+            if missing:
+                raise InsufficientScope(scopes, missing)
             if request.user is None and request.method not in SAFE_METHODS:
                 raise UserRequired
         return True

@@ -21,9 +21,12 @@ from accounts import keys
 from .models import Pet
 
 User = get_user_model()
-FORM_FIELDS = {"csrfmiddlewaretoken"}
+FORM_FIELDS = {"csrfmiddlewaretoken", "idempotency_key"}
 MAX_TAGS = 20
 MAX_NAMED = 20  # unknown fields that a problem names
+MOST = 500  # pets in one request
+LARGEST_ID = 2**63 - 1
+LICENCE_TAKEN = "This owner has a pet with this licence number already."
 
 
 def in_a_form(field):
@@ -201,7 +204,7 @@ class PetSerializer(StrictSerializer):
 
     def to_representation(self, pet):
         data = super().to_representation(pet)
-        if not self.may_see_microchip(pet):
+        if "microchip" in data and not self.may_see_microchip(pet):
             del data["microchip"]
         return data
 
@@ -219,6 +222,28 @@ class PetSerializer(StrictSerializer):
     def update(self, instance, validated_data):
         with saving(instance):
             return super().update(instance, validated_data)
+
+
+class Id(serializers.IntegerField):
+    """A row's id: a number, not a text that looks like one, and of a size that rows have."""
+
+    def __init__(self, **kwargs):
+        super().__init__(min_value=1, max_value=LARGEST_ID, **kwargs)
+
+    def to_internal_value(self, data):
+        if type(data) is not int:  # true is an int, too
+            self.fail("invalid")
+        return data
+
+
+class PetChangeSerializer(PetSerializer):
+    """One of many pets that change: its id, and the fields that are to be other than they are."""
+
+    id = Id(help_text="Which pet.")
+
+    class Meta(PetSerializer.Meta):
+        read_only_fields = ["created_at", "updated_at"]
+        extra_kwargs = PetSerializer.Meta.extra_kwargs | {"species": {"required": False}}
 
 
 def not_in_the_future(day):
@@ -239,8 +264,7 @@ def saving(pet=None):
         if "licence" not in str(error):
             raise
         raise serializers.ValidationError(
-            {"licence_number": "This owner has a pet with this licence number already."},
-            code="unique",
+            {"licence_number": LICENCE_TAKEN}, code="unique"
         ) from error
     except DatabaseError:
         if pet is None or Pet.objects.filter(pk=pet.pk).exists():
@@ -277,6 +301,18 @@ class UserSerializer(serializers.ModelSerializer):
             "pet_count", "pets", "pets_url",
         ]  # fmt: skip
         read_only_fields = fields
+
+
+class FullOwnerSerializer(UserSerializer):
+    """An owner as their profile.  Who is switched off has none, and is named as ever."""
+
+    def to_representation(self, owner):
+        if not hasattr(owner, "newest_pets"):
+            return OwnerSerializer(context=self.context).to_representation(owner)
+        # Many pets of a list have the same one: written once for all of them.
+        if not hasattr(owner, "in_full"):
+            owner.in_full = super().to_representation(owner)
+        return owner.in_full
 
 
 class ProfileSerializer(StrictSerializer):

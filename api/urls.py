@@ -5,7 +5,16 @@ from rest_framework.routers import SimpleRouter
 
 from . import views
 
-router = SimpleRouter(use_regex_path=True)
+
+class Router(SimpleRouter):
+    """DRF's, with PATCH and DELETE at the address of a list for who changes many at once."""
+
+    collection, *others = SimpleRouter.routes
+    changes = {"patch": "bulk_partial_update", "delete": "bulk_destroy"}
+    routes = [collection._replace(mapping=collection.mapping | changes), *others]
+
+
+router = Router(use_regex_path=True)
 router.register("pets", views.PetViewSet, basename="pet")
 router.register("users", views.UserViewSet, basename="user")
 

@@ -1,9 +1,12 @@
 """The resources: pets, users, the caller, and the reference data around them."""
 
+from functools import cache
+
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework import status, viewsets
@@ -15,11 +18,14 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from accounts import leaks
+from accounts.authentication import InvalidCredential
 from accounts.deletion import delete_account
 from accounts.sessions import must_show_again
 
-from . import serializers
-from .filters import BreedFilter, FilterBackend, PetFilter, UserFilter
+from . import conditional, serializers
+from .bulk import Bulk
+from .filters import BreedFilter, PetFilter, UserFilter
+from .manners import Manners
 from .models import Pet
 from .pagination import SinglePage
 from .permissions import (
@@ -27,40 +33,25 @@ from .permissions import (
     IsOwnerOrStaff,
     IsPublic,
     SessionRequired,
-    required_scopes,
 )
 from .renderers import JSONRenderer
 from .scopes import SCOPES
+from .selection import Expansion, Selective
 
 User = get_user_model()
 NEWEST_PETS = 5
 USERNAME = r"[^/\x00]+"  # a NUL byte is nobody's name, and PostgreSQL fails when asked for one
 
 
-class StrictQuery:
-    """A view that refuses the parameters it does not know, by name and with every method."""
-
-    @property
-    def scopes_wanted(self):
-        """The scopes that this request needs, for the challenge of a 401."""
-        judged = HasScope in self.permission_classes
-        return required_scopes(self, self.request.method) if judged else []
-
-    def initial(self, request, *args, **kwargs):
-        super().initial(request, *args, **kwargs)
-        if hasattr(self, request.method.lower()):  # else it is 405, whatever else is wrong
-            FilterBackend().refuse_unknown(request, self)
-
-
 @extend_schema_view(
     list=extend_schema(summary="List pets"),
-    create=extend_schema(summary="Register a pet"),
+    create=extend_schema(summary="Register a pet, or many"),
     retrieve=extend_schema(summary="Show a pet"),
     update=extend_schema(summary="Change a pet, all of it"),
     partial_update=extend_schema(summary="Change a pet"),
     destroy=extend_schema(summary="Remove a pet"),
 )
-class PetViewSet(StrictQuery, viewsets.ModelViewSet):
+class PetViewSet(Bulk, Selective, Manners, viewsets.ModelViewSet):
     """Pets: the public ones, and your own.
 
     An owner changes and removes their pets, staff everybody's.  A pet with `is_public` false
@@ -71,24 +62,49 @@ class PetViewSet(StrictQuery, viewsets.ModelViewSet):
     permission_classes = [HasScope, IsOwnerOrStaff]
     serializer_class = serializers.PetSerializer
     filterset_class = PetFilter
+    expandable = {
+        "owner": Expansion(
+            "users",
+            serializers.FullOwnerSerializer(
+                read_only=True,
+                help_text="An owner whose account is switched off stays in the short form.",
+            ),
+        )
+    }
     lookup_value_regex = "[0-9]{1,18}"  # what fits a 64-bit column; more is not found
     queryset = Pet.objects.with_owner().order_by("-id")
 
     def get_queryset(self):
-        pets = super().get_queryset().visible_to(self.request.user)
-        return pets.select_for_update(of=("self",)) if self.action == "destroy" else pets
+        pets = no_more_than(self, super().get_queryset().visible_to(self.request.user))
+        # What is about to change is locked: nothing comes between reading its version and writing
+        # it.  And locked before its tags are deleted, as where both are changed: each waiting for
+        # what the other holds, one of them would be ended by the database.
+        changing = self.action in {"update", "partial_update", "destroy"}
+        return pets.select_for_update(of=("self",)) if changing else pets
+
+    def get_object(self):
+        self.subject = super().get_object()
+        conditional.check(self.request, self.subject)
+        self.prepare([self.subject])
+        return self.subject
+
+    def prepare(self, pets):
+        if "owner" in self.selection.expand:
+            attach_owners(pets, self.request.user)
 
     def perform_create(self, serializer):
-        serializer.save(owner=self.request.user)
+        self.subject = serializer.save(owner=self.request.user)
+
+    @transaction.atomic
+    def update(self, request, *args, **kwargs):
+        return super().update(request, *args, **kwargs)
 
     @transaction.atomic
     def destroy(self, request, *args, **kwargs):
-        # The pet is locked before its tags are deleted, as where both are changed: each waiting
-        # for what the other holds, one of them would be ended by the database.
         return super().destroy(request, *args, **kwargs)
 
-    @extend_schema(summary="Count pets", responses=serializers.StatsSerializer)
-    @action(detail=False, pagination_class=None)
+    @extend_schema(summary="Count pets", responses=serializers.StatsSerializer, filters=True)
+    @action(detail=False, pagination_class=None, is_selective=False)
     def stats(self, request):
         """Count the pets you can see by species and by status; takes the filters of the list."""
         pets = self.filter_queryset(self.get_queryset()).order_by()
@@ -106,56 +122,112 @@ class PetViewSet(StrictQuery, viewsets.ModelViewSet):
         )
 
 
+# What is needed of a pet whatever is shown: whose it is, its version, and where a page may end.
+NEEDED = {"id", "owner", "version", "name", "created_at", "updated_at"}
+
+
+def no_more_than(view, pets):
+    """Return `pets`, joined with their owners, without the columns that `view` need not read."""
+    fields = view.selection.fields
+    # A page may have a form, which is about all of it.
+    if fields is None or view.request.accepted_renderer.format == "api":
+        return pets
+    names = [field.name for field in Pet._meta.concrete_fields if field.name in NEEDED | fields]
+    if "owner" in fields:
+        return pets.only(*names, "owner__username")
+    return pets.select_related(None).only(*names)
+
+
+def attach_owners(pets, caller):
+    """Give `pets` their owners as `caller` sees them at users/.  Two queries for all.
+
+    Who is switched off has no profile: such an owner is left as it is.
+    """
+    owners = with_pets(UserViewSet.queryset, caller).in_bulk({pet.owner_id for pet in pets})
+    attach_newest_pets(owners.values(), caller)
+    for pet in pets:
+        pet.owner = owners.get(pet.owner_id, pet.owner)
+
+
 @extend_schema_view(
     list=extend_schema(summary="List people and organisations"),
     retrieve=extend_schema(summary="Show a profile"),
 )
-class UserViewSet(StrictQuery, viewsets.ReadOnlyModelViewSet):
+class UserViewSet(Selective, Manners, viewsets.ReadOnlyModelViewSet):
     """Public profiles of people and organisations, with their newest pets."""
 
     required_scopes = ["users"]
     serializer_class = serializers.UserSerializer
     filterset_class = UserFilter
+    expandable = {
+        "pets": Expansion(
+            "pets",
+            serializers.PetSerializer(
+                source="newest_pets",
+                many=True,
+                read_only=True,
+                help_text="They are the same newest five.",
+            ),
+        )
+    }
     lookup_field = "username"
     lookup_value_regex = USERNAME
     queryset = User.objects.filter(is_active=True).defer("password").order_by("id")
 
     def get_queryset(self):
-        pets = (
-            Pet.objects.visible_to(self.request.user).filter(owner=OuterRef("pk")).order_by("-id")
-        )
-        count = pets.order_by().values("owner").annotate(count=Count("*")).values("count")
-        # A subquery for each of the newest: five steps down an index, however many there are.
-        newest = {f"newest_{n}": Subquery(pets.values("id")[n : n + 1]) for n in range(NEWEST_PETS)}
-        return super().get_queryset().annotate(pet_count=Coalesce(Subquery(count), 0), **newest)
+        return with_pets(super().get_queryset(), self.request.user, self.selection.shows)
 
-    def list(self, request, *args, **kwargs):
-        users = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        attach_newest_pets(users, request.user)
-        return self.get_paginated_response(self.get_serializer(users, many=True).data)
+    def prepare(self, users):
+        if self.selection.shows("pets"):
+            attach_newest_pets(users, self.request.user, "pets" in self.selection.expand)
 
     def get_object(self):
         user = super().get_object()
-        attach_newest_pets([user], self.request.user)
+        self.prepare([user])
         return user
 
 
-def attach_newest_pets(users, caller):
+def with_pets(users, caller, shows=lambda name: True):
+    """Return `users` with their `pet_count` and the ids of the newest, as far as `caller` may see
+    them; without one or the other where it `shows` not."""
+    visible = Pet.objects.visible_to(caller)
+    if shows("pet_count"):
+        pets = visible.filter(owner=OuterRef("pk")).order_by().values("owner")
+        count = pets.annotate(count=Count("*")).values("count")
+        users = users.annotate(pet_count=Coalesce(Subquery(count), 0))
+    if shows("pets"):
+        # A subquery for each of the newest: five steps down an index, however many there are.  A
+        # range of one, ordered by it: were it said to be equal, PostgreSQL might look for them
+        # among everybody's, from the newest on.
+        pets = visible.filter(owner__gte=OuterRef("pk"), owner__lte=OuterRef("pk"))
+        pets = pets.order_by("-owner_id", "-id")
+        newest = {f"newest_{n}": Subquery(pets.values("id")[n : n + 1]) for n in range(NEWEST_PETS)}
+        users = users.annotate(**newest)
+    return users
+
+
+def attach_newest_pets(users, caller, in_full=False):
     """Set `newest_pets` on users that carry the ids of theirs.  One query for all."""
     ids = {user: [getattr(user, f"newest_{n}") for n in range(NEWEST_PETS)] for user in users}
-    summary = serializers.PetSummarySerializer.Meta.fields
-    pets = Pet.objects.visible_to(caller).only(*(name for name in summary if name != "url"))
+    pets = Pet.objects.visible_to(caller)
+    if not in_full:
+        summary = serializers.PetSummarySerializer.Meta.fields
+        pets = pets.only(*(name for name in summary if name != "url"))
     pets = pets.in_bulk({pk for own in ids.values() for pk in own if pk is not None})
     for user, own in ids.items():
         user.newest_pets = [pets[pk] for pk in own if pk in pets]
+        for pet in user.newest_pets:
+            pet.owner = user
 
 
-class UserPetsView(StrictQuery, GenericAPIView):
+class UserPetsView(Selective, Manners, GenericAPIView):
     """The pets of one user that the caller may see."""
 
     required_scopes = ["pets"]
     serializer_class = serializers.PetSerializer
     filterset_class = PetFilter
+    expandable = PetViewSet.expandable
+    prepare = PetViewSet.prepare
     queryset = PetViewSet.queryset
 
     @extend_schema(
@@ -166,11 +238,10 @@ class UserPetsView(StrictQuery, GenericAPIView):
     def get(self, request, username):
         owner = get_object_or_404(User.objects.only("id"), username=username, is_active=True)
         pets = self.get_queryset().visible_to(request.user).filter(owner=owner)
-        page = self.paginate_queryset(self.filter_queryset(pets))
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        return self.list_of(no_more_than(self, pets))
 
 
-class MeView(StrictQuery, APIView):
+class MeView(Manners, APIView):
     """The caller."""
 
     @property
@@ -183,6 +254,7 @@ class MeView(StrictQuery, APIView):
     )
     def get(self, request):
         """Say who is calling, with what kind of credential, its scopes and its expiry."""
+        self.subject = request.user  # none for an app that acts for itself
         return Response(self.represent(request))
 
     @extend_schema(
@@ -190,8 +262,17 @@ class MeView(StrictQuery, APIView):
         request=serializers.ProfileSerializer,
         responses=serializers.MeSerializer,
     )
+    @transaction.atomic
     def patch(self, request):
         """Change your own profile."""
+        # Locked: nothing comes between reading its version and writing it, and an account that was
+        # deleted in the meantime is not there to be written.
+        here = User.objects.select_for_update().defer("password").filter(is_active=True)
+        self.subject = here.filter(pk=request.user.pk).first()
+        if self.subject is None:
+            raise InvalidCredential("The account is no longer there.")
+        conditional.check(request, self.subject)
+        request.user = self.subject
         serializer = self.get_serializer(data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         serializer.save()
@@ -207,6 +288,8 @@ class MeView(StrictQuery, APIView):
                 "Sign in again first, or use the page /accounts/delete/: who deletes an account "
                 "has to have shown lately who they are."
             )
+        # Not locked: only the same person could be changing it, and they want all of it gone.
+        conditional.check(request, request.user)
         delete_account(request._request)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -237,7 +320,7 @@ def credential(request):
     }  # fmt: skip
 
 
-class SpeciesView(StrictQuery, GenericAPIView):
+class SpeciesView(Selective, Manners, GenericAPIView):
     """The species a pet can be of."""
 
     permission_classes = [IsPublic]
@@ -252,11 +335,10 @@ class SpeciesView(StrictQuery, GenericAPIView):
     )
     def get(self, request):
         species = [{"code": code, "name": name} for code, name in Pet.Species.choices]
-        page = self.paginate_queryset(self.filter_queryset(species))
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        return self.list_of(species)
 
 
-class BreedsView(StrictQuery, GenericAPIView):
+class BreedsView(Selective, Manners, GenericAPIView):
     """The breeds of the public pets, by species and name."""
 
     required_scopes = ["pets"]
@@ -274,11 +356,10 @@ class BreedsView(StrictQuery, GenericAPIView):
         responses=serializer_class(many=True), operation_id="breeds_list", summary="List the breeds"
     )
     def get(self, request):
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        return self.list_of(self.get_queryset())
 
 
-class CredentialReportView(StrictQuery, GenericAPIView):
+class CredentialReportView(Manners, GenericAPIView):
     """Report a credential that somebody else may know.
 
     Found a key, a token or a client secret of Pawprint's where it should not be, such as in a
@@ -290,7 +371,6 @@ class CredentialReportView(StrictQuery, GenericAPIView):
     serializer_class = serializers.CredentialReportSerializer
     filter_backends = ()
     pagination_class = None
-    is_throttled = True
     example_field = "credential"
 
     @extend_schema(
@@ -313,7 +393,7 @@ class CredentialReportView(StrictQuery, GenericAPIView):
         )
 
 
-class RootView(StrictQuery, APIView):
+class RootView(Manners, APIView):
     """The registry's API: start here.
 
     Call it with an OAuth 2 access token, an API key, or signed in.
@@ -340,11 +420,28 @@ class RootView(StrictQuery, APIView):
         return Response({name: reverse(route, request=request) for name, route in names.items()})
 
 
-class SchemaView(StrictQuery, SpectacularAPIView):
+@cache
+def document_as(renderer):
+    """Return the OpenAPI document as `renderer`, a class, writes it.  It depends on the code alone,
+    and takes most of a second to make."""
+    return renderer().render(SchemaGenerator().get_schema(public=True), renderer.media_type, {})
+
+
+def kept(renderer):
+    """Return the class of a renderer that writes the document as `renderer` does, once."""
+    return type(renderer.__name__, (renderer,), {"render": lambda *args: document_as(renderer)})
+
+
+class SchemaView(Manners, SpectacularAPIView):
     """The OpenAPI 3.1 document of this API, as YAML or JSON."""
 
     permission_classes = [IsPublic]
-    query_parameters = ["lang", "version"]
+    renderer_classes = [kept(renderer) for renderer in SpectacularAPIView.renderer_classes]
+
+    @extend_schema(exclude=True)
+    def get(self, request):
+        name = f"pawprint.{request.accepted_renderer.format}"
+        return Response(headers={"Content-Disposition": f'inline; filename="{name}"'})
 
     def handle_exception(self, exc):
         # Its own renderers write OpenAPI documents, which a problem is not.
@@ -353,10 +450,11 @@ class SchemaView(StrictQuery, SpectacularAPIView):
         return super().handle_exception(exc)
 
 
-class NothingHereView(APIView):
+class NothingHereView(Manners, APIView):
     """Whatever no other address under /api/ matches; a bad credential is told first."""
 
     permission_classes = [IsPublic]
+    http_method_names = []
     schema = None
 
     def initial(self, request, *args, **kwargs):

@@ -21,7 +21,7 @@ from accounts.models import ApiKey
 from api.models import Pet
 from api.scopes import SCOPES
 
-from .conftest import ALL_SCOPES, ApiClient, bearer, make_key, make_token, with_key
+from .conftest import ALL_SCOPES, ApiClient, bearer, make_key, make_token, mistyped, with_key
 from .test_every_view import ROUTES
 
 # Rex is a public pet of Alice's, Shadow a private one.  The callers:
@@ -46,6 +46,8 @@ PATCH   /api/v1/me/                  users:write   401     scope     user  200  
 DELETE  /api/v1/me/                  any           401     session   user  session session session  204      csrf
 GET     /api/v1/pets/                pets:read     401     scope     200   200    200      200      200      200
 POST    /api/v1/pets/                pets:write    401     scope     user  201    201      201      201      csrf
+PATCH   /api/v1/pets/                pets:write    401     scope     user  owner  200      200      200      csrf
+DELETE  /api/v1/pets/                pets:write    401     scope     user  owner  204      204      204      csrf
 GET     /api/v1/pets/stats/          pets:read     401     scope     200   200    200      200      200      200
 GET     /api/v1/pets/{rex}/          pets:read     401     scope     200   200    200      200      200      200
 PUT     /api/v1/pets/{rex}/          pets:write    401     scope     user  owner  200      200      200      csrf
@@ -96,7 +98,9 @@ def call(rex, secret_cat):
     def call(client, method, path, **options):
         path = path.format(rex=rex.pk, shadow=secret_cat.pk)
         body = REPORT if "report" in path and method == "POST" else BODIES.get(method, "")
-        if isinstance(body, dict):
+        if path.rstrip("/").endswith("/v1/pets") and method in {"PATCH", "DELETE"}:
+            body = [{"id": rex.pk}]  # of many
+        if body != "":
             body = ApiClient()._encode_json(body, "application/json")
         return client.generic(method, path, body, **options)
 
@@ -152,7 +156,7 @@ def test_the_caller_gets_what_the_table_says(
         if cell.startswith("2"):
             assert answer.status_code == int(cell), answer.content
             if method == "DELETE" and "pets" in path:  # there for the next client
-                Pet.objects.bulk_create([rex if "rex" in path else secret_cat])
+                Pet.objects.bulk_create([secret_cat if "shadow" in path else rex])
         else:
             assert_refused(answer, *MEANING[cell])
             assert list(Pet.objects.order_by("id").values()) == before, "nothing was changed"
@@ -210,10 +214,6 @@ def switched_off(thing):
     return thing
 
 
-def mistyped(key):
-    return key[:-1] + ("a" if key[-1] != "a" else "b")
-
-
 BAD_CREDENTIALS = {
     "a token nobody knows": lambda alice, app: bearer("made-up"),
     "an expired token": lambda alice, app: bearer(
@@ -260,6 +260,9 @@ def test_a_bad_credential_is_refused_everywhere(call, alice, app, bad):
         answer = call(client, method, path)
         assert_refused(answer, 401, "invalid_credential")
         assert 'error="invalid_token"' in answer["WWW-Authenticate"]
+    # Whatever else is wrong.
+    for wrong in ({"headers": {"Accept": "image/png"}}, {"query_params": {"format": "xml"}}):
+        assert_refused(client.get("/api/v1/pets/", **wrong), 401, "invalid_credential")
 
 
 @pytest.mark.parametrize("bad", BAD_CREDENTIALS)
@@ -404,6 +407,62 @@ def test_the_named_scope_alone_is_enough(call, alice, app, method, path, scope):
         return  # needs none
     answer = call(bearer(make_token(alice, app, scope)), method, path)
     assert answer.status_code in {200, 201, 204}
+
+
+# What `expand=` shows besides is another resource, whose scope it takes as well.  The callers here:
+#   pets      Alice's token with pets:read alone; users the same with users:read
+#   write     her key that may write both and read neither, which lets nobody read
+#   both      her token with exactly these two scopes
+EXPANSIONS = """
+path                                    nobody  pets   users  write  both  app  bob  alice  sam  browser
+/api/v1/pets/?expand=owner              401     scope  scope  scope  200   200  200  200    200  200
+/api/v1/pets/{rex}/?expand=owner        401     scope  scope  scope  200   200  200  200    200  200
+/api/v1/pets/{shadow}/?expand=owner     401     scope  scope  scope  200   404  404  200    200  200
+/api/v1/users/?expand=pets              401     scope  scope  scope  200   200  200  200    200  200
+/api/v1/users/alice/?expand=pets        401     scope  scope  scope  200   200  200  200    200  200
+/api/v1/users/alice/pets/?expand=owner  401     scope  scope  scope  200   200  200  200    200  200
+"""  # noqa: E501
+expansions_header, *expansions = [line.split() for line in EXPANSIONS.strip().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("path", "caller", "cell"),
+    [
+        pytest.param(row[0], caller, cell, id=f"{caller} {row[0]}")
+        for row in expansions
+        for caller, cell in zip(expansions_header[1:], row[1:], strict=True)
+    ],
+)
+def test_what_is_expanded_needs_its_own_scope(call, clients, alice, app, path, caller, cell):
+    scopes = {
+        "pets": "pets:read",
+        "users": "users:read",
+        "write": "pets:write users:write",
+        "both": "users:read pets:read",
+    }
+    if caller in scopes:
+        callers = [bearer(make_token(alice, app, scopes[caller]))]
+    else:
+        callers = clients(caller, "none")
+    for client in callers:
+        for method in ("GET", "HEAD", "OPTIONS"):
+            answer = call(client, method, path)
+            status, code = MEANING.get(cell, (200, ""))
+            assert answer.status_code == status
+            if method == "GET" and code:
+                assert_refused(answer, status, code)
+
+
+@pytest.mark.parametrize("path", [row[0] for row in expansions])
+def test_one_trip_to_the_consent_page_is_enough_for_what_is_expanded(call, alice, app, path):
+    """The challenge names all that is needed, the body what is missing."""
+    own, other = ("pets:read", "users:read") if "owner" in path else ("users:read", "pets:read")
+    refused = call(bearer(make_token(alice, app, own)), "GET", path)
+    assert_refused(refused, 403, "insufficient_scope")
+    assert f"the scope {other}," in refused.json()["detail"]
+    assert own not in refused.json()["detail"]
+    for answer in (refused, call(ApiClient(), "GET", path)):
+        assert f'scope="{own} {other}"' in answer["WWW-Authenticate"]
 
 
 def test_a_401_without_a_credential_says_where_to_get_one(anonymous):

@@ -272,3 +272,11 @@ def test_a_value_that_is_no_choice_is_refused(refused, db, name, value):
 def test_a_parameter_nobody_knows_is_refused(refused, db, name):
     """Silence would hand out every pet to a caller who asked for few."""
     assert refused(**{name: "1"}) == {name}
+
+
+@pytest.mark.parametrize("query", ["species=cat", "cursor=abc", "page_size=3", "ordering=name"])
+def test_what_narrows_a_list_is_refused_with_a_change(alice_with_key, query):
+    answer = alice_with_key.post(f"/api/v1/pets/?{query}", {"species": "dog"})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["code"] == "invalid_parameter"
+    assert not Pet.objects.exists()

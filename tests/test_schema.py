@@ -1,6 +1,7 @@
 """The published schema: what is committed, valid OpenAPI 3.1, and true about credentials."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema_rs
@@ -29,12 +30,29 @@ def schema():
 
 
 def operations(schema):
+    """Return `{(method, path): operation}`, with the answers that are told once in each."""
     return {
         (method.upper(), path): operation
+        | {"responses": {s: resolved(schema, a) for s, a in operation["responses"].items()}}
         for path, item in schema["paths"].items()
         for method, operation in item.items()
         if method in METHODS
     }
+
+
+def resolved(schema, described):
+    """Return what a `$ref` means."""
+    if "$ref" not in described:
+        return described
+    _, _, kind, name = described["$ref"].split("/")
+    return schema["components"][kind][name]
+
+
+def parameters_of(schema, method, path):
+    """Return `{name: parameter}` of what may be sent with an operation, headers left out."""
+    parameters = operation_of(schema, method, path).get("parameters", [])
+    found = [resolved(schema, parameter) for parameter in parameters]
+    return {one["name"]: one for one in found if one["in"] != "header"}
 
 
 def operation_of(schema, method, path):
@@ -124,6 +142,9 @@ def test_every_operation_tells_its_problems_in_the_one_shape(schema):
         problems = {status: answer for status, answer in answers.items() if status >= "400"}
         must = {"400", "401", "406", "413", "500"}
         must |= {"415"} if method in {"POST", "PUT", "PATCH"} else set()
+        must |= {"409", "422"} if method == "POST" else set()
+        must |= {"412", "428"} if method in {"PUT", "PATCH", "DELETE"} else set()
+        must |= {"429"}
         must |= {"404"} if "{" in path else set()
         must |= {"403"} if {} not in operation["security"] else set()
         assert must <= problems.keys(), f"{method} {path} says nothing of {must - problems.keys()}"
@@ -136,6 +157,46 @@ def test_every_operation_tells_its_problems_in_the_one_shape(schema):
             assert "X-Request-ID" in answer["headers"], (method, path, status)
         for status in {"401", "403"} & answers.keys():
             assert "WWW-Authenticate" in answers[status]["headers"]
+
+
+# What every answer of a web server may have, and every client library knows.
+COMMON = {
+    *("Allow", "Cache-Control", "Content-Encoding", "Content-Length", "Content-Type", "Date"),
+    *("Vary", "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Referrer-Policy"),
+    *("X-Content-Type-Options", "X-Frame-Options"),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), ROWS)
+def test_every_header_of_every_answer_is_told(
+    schema, rex, secret_cat, alice_with_key, anonymous, method, path, scope
+):
+    if "nothing" in path or "schema" in path:
+        return
+    address = path.format(rex=rex.pk, shadow=secret_cat.pk)
+    answers = operation_of(schema, method, path)["responses"]
+    headers = {"If-None-Match": "*"} if method == "GET" else {}
+    for client, extra in ((anonymous, {}), (alice_with_key, {}), (alice_with_key, headers)):
+        body = {"species": "dog"} if method in {"POST", "PUT", "PATCH"} else ""
+        body = json.dumps(body) if body else ""
+        answer = client.generic(method, address, body, headers=extra)
+        told = {name.lower() for name in answers[str(answer.status_code)].get("headers", {})}
+        sent = {name.lower() for name in answer.headers}
+        assert sent - {name.lower() for name in COMMON} <= told, (method, path, answer.status_code)
+
+
+def test_whatever_is_told_by_reference_is_there(schema):
+    for name in re.findall(r'"\$ref": "#/components/([^"]+)"', json.dumps(schema)):
+        kind, _, name = name.partition("/")
+        assert name in schema["components"][kind]
+
+
+def test_every_header_that_is_told_of_is_told_of_some_answer(schema):
+    """And every parameter and answer of some operation: nothing is described and not there."""
+    text = json.dumps([schema["paths"], schema["components"]["responses"]])
+    for kind in ("headers", "parameters", "responses"):
+        for name in schema["components"][kind]:
+            assert f'"#/components/{kind}/{name}"' in text, name
 
 
 def test_every_operation_has_a_name_and_a_description(schema):
@@ -160,19 +221,21 @@ def test_no_description_speaks_of_the_inside(schema):
 
 
 def test_the_parameters_of_the_pet_list_are_all_of_them_and_told(schema):
-    parameters = operation_of(schema, "GET", "/api/v1/pets/")["parameters"]
-    assert {parameter["name"] for parameter in parameters} == {
+    parameters = parameters_of(schema, "GET", "/api/v1/pets/")
+    assert parameters.keys() == {
         *("species", "breed", "status", "sex", "size", "owner", "tag", "postal_code"),
         *("born_before", "born_after", "updated_since", "q", "ordering", "cursor", "page_size"),
+        *("expand", "fields", "format"),
     }
-    for parameter in parameters:
-        assert parameter["description"], parameter["name"]
+    for name, parameter in parameters.items():
+        assert parameter["description"], name
 
 
 def test_one_pet_takes_no_parameters_but_its_id(schema):
-    for method in ("GET", "PUT", "PATCH", "DELETE"):
-        parameters = operation_of(schema, method, "/api/v1/pets/{rex}/")["parameters"]
-        assert [parameter["name"] for parameter in parameters] == ["id"]
+    one = "/api/v1/pets/{rex}/"
+    assert parameters_of(schema, "GET", one).keys() == {"id", "fields", "expand"}
+    for method in ("PUT", "PATCH", "DELETE"):
+        assert parameters_of(schema, method, one).keys() == {"id"}
 
 
 # --- Real answers against it -------------------------------------------------------------------
@@ -225,6 +288,12 @@ def test_what_is_written_answers_what_the_schema_says(fits, alice_with_key, rex)
     one = "/api/v1/pets/{rex}/"
     address = f"/api/v1/pets/{rex.pk}/"
     assert fits(alice_with_key.post("/api/v1/pets/", {"species": "dog"}), "POST", "/api/v1/pets/")
+    many = alice_with_key.post("/api/v1/pets/", [{"species": "dog"}] * 2)
+    assert fits(many, "POST", "/api/v1/pets/")
+    changes = [{"id": pet["id"], "size": None} for pet in many.json()]
+    assert fits(alice_with_key.patch("/api/v1/pets/", changes), "PATCH", "/api/v1/pets/")
+    for body in ([{"id": 0}], [{"id": 987654321}]):
+        assert fits(alice_with_key.patch("/api/v1/pets/", body), "PATCH", "/api/v1/pets/")
     assert fits(alice_with_key.put(address, {"species": "dog"}, json_type), "PUT", one)
     assert fits(alice_with_key.patch(address, {"size": None}, json_type), "PATCH", one)
     assert fits(
@@ -280,10 +349,11 @@ def test_every_example_is_what_its_schema_says(schema):
     assert found
 
 
-def test_the_example_of_a_pet_can_be_sent(schema, alice_with_key):
+def test_the_examples_of_a_pet_and_of_a_list_can_be_sent(schema, alice_with_key):
     content = operation_of(schema, "POST", "/api/v1/pets/")["requestBody"]["content"]
-    (example,) = content["application/json"]["examples"].values()
-    assert alice_with_key.post("/api/v1/pets/", example["value"]).status_code == 201
+    for example in content["application/json"]["examples"].values():
+        assert alice_with_key.post("/api/v1/pets/", example["value"]).status_code == 201
+        Pet.objects.all().delete()
 
 
 def test_the_schema_does_not_depend_on_where_it_was_made(schema):

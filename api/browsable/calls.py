@@ -45,8 +45,11 @@ def may(request, method, scopes):
     return auth.allow_scopes(scopes)
 
 
-def calls(view, request, example):
-    """Return `[(method, [(language, code)])]` for what a program can ask of this address."""
+def calls(view, request, example, answer):
+    """Return `[(method, [(language, code)])]` for what a program can ask of this address, which
+    answered `answer`; `example(method, shown)` is a body for what is shown."""
+    is_many = getattr(view, "detail", None) is False
+    few = few_of(answer, request.user) if is_many and request.user else []
     # A program that asks for this page's own format would get this page.
     query = urlencode([pair for pair in parameters(request) if pair != ("format", "api")])
     url = request.build_absolute_uri(escape_uri_path(request.path))
@@ -54,10 +57,25 @@ def calls(view, request, example):
     for method, scopes, _ in methods(view, request):
         if scopes == "session" or method == "PUT":
             continue
+        if is_many and method in {"PATCH", "DELETE"} and not few:
+            continue  # there is nothing that could be named
         full = f"{url}?{query}" if query and method == "GET" else url
-        body = example(method) if method in {"POST", "PATCH"} else None
+        if is_many and method == "PATCH":
+            body = [{"id": thing["id"], **example(method, thing)} for thing in few]
+        else:
+            body = example(method, answer) if method in {"POST", "PATCH"} else None
+        if is_many and method == "DELETE":
+            full = f"{url}?ids={','.join(str(thing['id']) for thing in few)}"
         found.append((method, snippets(method, full, body, key=None if scopes is None else KEY)))
     return found
+
+
+def few_of(answer, caller):
+    """Return up to two things of a list that `caller` may change."""
+    things = answer.get("results", []) if isinstance(answer, dict) else []
+    may_all = getattr(caller, "is_staff", False)
+    theirs = [t for t in things if may_all or (t.get("owner") or {}).get("id") == caller.pk]
+    return [thing for thing in theirs if "id" in thing][:2]
 
 
 def example_body(serializer, method, data):

@@ -5,11 +5,12 @@ from urllib.parse import urlencode
 from django.utils.encoding import escape_uri_path
 
 from ..pagination import DEFAULT_PAGE_SIZE
+from ..renderers import STREAMS, shows_a_list
 from .things import url_name
 from .words import label, ordering_in_words
 
 # Parameters that do not narrow a list.
-RENDERING = {"cursor", "format", "ordering", "page_size"}
+RENDERING = {"cursor", "expand", "fields", "format", "ordering", "page_size"}
 PAGE_SIZES = [25, 50, 100]
 MOST_SHOWN = 20  # filters that are shown, each with an address that repeats all the others
 
@@ -79,7 +80,20 @@ def controls(view, request, form):
         ],
         "first": with_parameter(request, "cursor", ""),
         "mine": mine(request),
+        "exports": exports(view, request),
     }
+
+
+def exports(view, request):
+    """Return `[(format, address)]` of all that this list has, not of a page of it."""
+    if not shows_a_list(view, request.method):
+        return []
+    # What is expanded is no cell of a table.
+    kept = parameters(request, but={"cursor", "expand", "format", "page_size"})
+    return [
+        (name.upper(), address(request, [*kept, ("format", name)]))
+        for name in dict.fromkeys(stream.format for stream in STREAMS)
+    ]
 
 
 def mine(request):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import time
+import uuid
 from urllib.parse import urlsplit
 
 from django.core.exceptions import FieldDoesNotExist
@@ -11,7 +12,7 @@ from django.template import loader
 from django.utils.html import escape, format_html
 from django.utils.safestring import mark_safe
 from rest_framework import renderers, serializers
-from rest_framework.request import is_form_media_type
+from rest_framework.request import is_form_media_type, override_method
 
 from ..errors import Problem
 from . import calls, explain, lists, things
@@ -52,11 +53,14 @@ class BrowsableAPIRenderer(renderers.BrowsableAPIRenderer):
             "filters": lists.active_filters(request, form),
             "controls": lists.controls(view, request, form),
             "credential": explain.credential(request),
+            # What is changed or removed from this page has to be what the page shows.
+            "state": view.subject.state if getattr(view, "subject", None) else "",
             "methods": calls.methods(view, request),
             "calls": calls.calls(
                 view,
                 request,
-                lambda method: calls.example_body(self.blank(view), method, answer),
+                lambda method, shown: calls.example_body(self.blank(view), method, shown),
+                answer,
             ),
             "milliseconds": round((time.perf_counter() - request.started) * 1000, 1),
         }
@@ -88,6 +92,8 @@ class BrowsableAPIRenderer(renderers.BrowsableAPIRenderer):
             # What is not kept anywhere is not created.
             "create_verb": "Create" if hasattr(view, "perform_create") else "Send",
             "takes_only_a_form": can_create and takes_only_a_form,
+            # Each that is shown has its own: sent twice, it makes one.
+            "form_key": uuid.uuid4(),
         }
         if forms["takes_only_a_form"]:
             forms["name"] = view.get_view_name()
@@ -154,12 +160,19 @@ class BrowsableAPIRenderer(renderers.BrowsableAPIRenderer):
 
     def blank(self, view, **kwargs):
         """A serializer for something new that starts with the model's defaults."""
-        serializer = view.get_serializer(**kwargs)
+        with override_method(view, view.request, "POST"):  # not of what the GET picks by `fields=`
+            serializer = view.get_serializer(**kwargs)
         for field in serializer.fields.values():
             with contextlib.suppress(AttributeError, FieldDoesNotExist):
                 default = serializer.Meta.model._meta.get_field(field.source).get_default()
                 field.initial = field.initial if default is None else default
         return serializer
+
+    def show_form_for_method(self, view, method, request, obj):
+        # Many at once are for programs: what a page changes or removes is what it is about.
+        if method != "POST" and getattr(view, "detail", None) is False:
+            return False
+        return super().show_form_for_method(view, method, request, obj)
 
     def get_rendered_html_form(self, data, view, method, request):
         """The form; after a POST that was refused, with what was typed and what is wrong."""
@@ -167,6 +180,7 @@ class BrowsableAPIRenderer(renderers.BrowsableAPIRenderer):
         if not form or method != "POST":
             return form
         refused = isinstance(data, Problem) and data["errors"] and request.method == "POST"
+        refused = refused and not isinstance(request.data, list)  # which no form has typed
         return self.render_form_for_serializer(
             self.blank(view, **({"data": request.data} if refused else {}))
         )
@@ -181,8 +195,9 @@ class BrowsableAPIRenderer(renderers.BrowsableAPIRenderer):
         """The fields in their groups; None for a list."""
         if isinstance(serializer, serializers.ListSerializer):
             return None
-        if hasattr(serializer, "initial_data"):
-            serializer.is_valid()
+        if hasattr(serializer, "initial_data") and serializer.is_valid():
+            # Refused by somebody else, such as the database: shown as it was typed all the same.
+            serializer._data = serializer.get_initial()
         serializer.data  # noqa: B018  (what the bound fields below take their values from)
         fields = {field.name: field for field in serializer if not field.read_only}
         groups = things.grouped(fields, type(serializer).__name__)

@@ -66,6 +66,12 @@ def fields_of(view):
     return getattr(serializer, "child", serializer).fields
 
 
+def is_whole(view):
+    """Return whether all of a thing is shown: `fields=` may leave out what its card is made of."""
+    selection = getattr(view, "selection", None)
+    return selection is None or selection.fields is None
+
+
 def is_nested(value):
     return isinstance(value, dict) or (
         isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
@@ -85,10 +91,13 @@ def grouped(fields, name):
 def facts(data, view):
     """Return `{groups: [(title, [(label, text)])], unknown: [label]}` of one thing."""
     fields = fields_of(view)
+    # What was picked is all there is on the page.
+    picked = () if is_whole(view) else data
     known = {
         name: (LABELS.get(name) or (fields[name].label if name in fields else label(name)), value)
         for name, value in data.items()
-        if name not in SHOWN_ELSEWHERE and not name.endswith("_url") and not is_nested(value)
+        if name in picked
+        or (name not in SHOWN_ELSEWHERE and not name.endswith("_url") and not is_nested(value))
     }
     groups, unknown = [], []
     names = {name: name for name in known}
@@ -135,9 +144,12 @@ def sign(species):
 def table(results, view):
     """Return `{columns, rows}` of a list; a row is a list of `(text, link)`.
 
-    At most COLUMNS, and only of what a cell can hold and some row has.
+    At most COLUMNS, and only of what a cell can hold and some row has; all that was picked.
     """
     fields = fields_of(view)
+    if not is_whole(view):
+        names = [name for name in fields if any(name in row for row in results)]
+        return rows_of(results, names, fields)
     names = TABLES.get(view_serializer(view)) or [
         name
         for name, value in results[0].items()
@@ -146,7 +158,10 @@ def table(results, view):
         and not name.endswith("_url")
     ]
     names = [name for name in names if any(row.get(name) not in (None, "") for row in results)]
-    names = names[:COLUMNS]
+    return rows_of(results, names[:COLUMNS], fields)
+
+
+def rows_of(results, names, fields):
     rows = [
         [
             # A code is told as it is sent.
@@ -232,12 +247,13 @@ def page(data, view, request):
             "page": "rest_framework/pages/list.html",
             "results": results,
             "noun": noun(kind, len(results)),
-            "cards": cards(results, kind),
+            "cards": cards(results, kind) if is_whole(view) else None,
             "table": table(results, view) if results else None,
             "is_own": name == "user-pets"
             and request.user is not None
             and view.kwargs.get("username") == request.user.get_username(),
         }
+    kind = kind if is_whole(view) else "thing"
     template = select_template(
         f"rest_framework/pages/{found}.html" for found in (name, kind, "thing") if found
     )
@@ -267,7 +283,7 @@ def heading(data, view):
     named = ("display_name", "name", "username") if is_one else ()
     if found := next(filter(None, (thing.get(name) for name in named)), ""):
         return found
-    if is_one and "species" in thing:
+    if is_one and {"name", "species"} <= thing.keys():
         return f"{PET_WORDS['species'].get(thing['species'], 'Pet')} without a name"
     if url_name(view.request) == "root":
         return "The API"

@@ -1,0 +1,75 @@
+"""What every view under /api/ does alike, whatever it is about: the manners of the API."""
+
+from functools import partial
+
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.response import Response
+
+from . import conditional, deprecation, idempotency, metadata, streams, throttling
+from .filters import FilterBackend
+from .permissions import HasScope, required_scopes
+
+
+class Manners:
+    """Mixin before DRF's own view classes.
+
+    A view that shows or changes one thing sets `subject` to it, a Versioned row: its version is
+    in the ETag.  A view of a list answers with `list_of`, and overrides `prepare` where its rows
+    need to be joined with something.
+    """
+
+    subject = None
+
+    @property
+    def scopes_wanted(self):
+        """The scopes that this request needs, for the challenge of a 401."""
+        judged = HasScope in self.permission_classes
+        return required_scopes(self, self.request.method) if judged else []
+
+    def perform_content_negotiation(self, request, force=False):
+        if not force:
+            # DRF's first step: who calls is charged before anything is asked, so that what is
+            # refused costs them too, and a bad credential is 401 whatever else is wrong.
+            throttling.charge(request)
+        # A method that is not there is 405, whatever format its answer is wanted in.
+        is_there = hasattr(self, request.method.lower())
+        return super().perform_content_negotiation(request, force or not is_there)
+
+    def initial(self, request, *args, **kwargs):
+        super().initial(request, *args, **kwargs)
+        if not hasattr(self, request.method.lower()):  # it is 405, whatever else is wrong
+            return
+        FilterBackend().refuse_unknown(request, self)
+        if request.method == "POST":
+            conditional.check_collection(request)
+            # DRF looks its handler up after this.
+            self.post = partial(idempotency.answer_once, self, self.post)
+        elif request.method not in SAFE_METHODS:
+            # Read before anything is locked: a slow sender keeps nobody waiting.
+            request.data  # noqa: B018
+
+    def list(self, request, *args, **kwargs):
+        return self.list_of(self.get_queryset())
+
+    def list_of(self, rows):
+        """Answer with `rows`, a queryset or a list, filtered: a page, or all in a stream."""
+        rows = self.filter_queryset(rows)
+        if streams.is_wanted(self.request):
+            return streams.answer(self, rows)
+        page = self.paginate_queryset(rows)
+        self.prepare(page)
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def prepare(self, rows):
+        """Attach to the `rows` about to be shown what they need, in as few queries for all."""
+
+    def finalize_response(self, request, response, *args, **kwargs):
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if response.status_code == 415:
+            for name, value in metadata.accepted(self).items():
+                response[name] = value
+        throttling.tell(request, response)
+        deprecation.tell(self, request, response)
+        if isinstance(response, Response):
+            response.add_post_render_callback(partial(conditional.answer, self, request))
+        return response
