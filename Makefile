@@ -27,8 +27,9 @@ lint: $(VENV)/.test ## Check style, the direction of imports, settings, migratio
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
-bench: $(VENV)/.base ## Measure: how fast an import is, and a client-credentials token
+bench: $(VENV)/.base ## Measure: how fast imports, streams and client-credentials tokens are
 	$(BIN)/python benchmarks/import_pets.py
+	$(BIN)/python benchmarks/streams.py
 	$(BIN)/python benchmarks/tokens.py
 
 schema: $(VENV)/.test ## Accept the API as it is now: write tests/schema.yml

@@ -6,6 +6,7 @@ PAWPRINT_URL is the server, http://127.0.0.1:8000 unless set.  It needs a key wi
 pets:read and pets:write, and Python's standard library.
 """
 
+import http.client
 import json
 import os
 import re
@@ -13,12 +14,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 
 URL = os.environ.get("PAWPRINT_URL", "http://127.0.0.1:8000").rstrip("/")
 # From the environment, because the arguments of a command are shown to everybody by `ps`.
 KEY = os.environ.get("PAWPRINT_KEY", "").strip()
 PAGE_SIZE = 100  # the most the server gives at once: fewer requests for the same pets
-PATIENCE = 60  # seconds to wait for the limit of requests to pass
+PATIENCE = 60  # seconds to wait, at most, when the server says how long
+WAITS = [1, 2, 4]  # and where it does not: before the second try, the third, the fourth
+AGAIN = {409, 429, 500, 502, 503, 504}  # what may go well the next time
 
 
 class ApiError(Exception):
@@ -42,28 +46,36 @@ class ApiError(Exception):
 def call(method, url, data=None):
     """Return `(status, headers, body)` of one request; raise ApiError when the API says no.
 
-    `url` is a path, or a link that the API gave; `data` is sent as JSON.
+    `url` is a path, or a link that the API gave; `data` is sent as JSON.  What fails in passing is
+    tried again.
     """
     url = URL + url if url.startswith("/") else url
     if not url.startswith(f"{URL}/"):
         raise ValueError(f"The key is for {URL} and does not go to {url}.")
-    request = urllib.request.Request(
-        url,
-        method=method,
-        data=None if data is None else json.dumps(data).encode(),
-        headers={"X-API-Key": KEY, "Content-Type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            text = answer.read()
-            return answer.status, answer.headers, json.loads(text) if text else None
-    except urllib.error.HTTPError as error:
-        with error:
-            wait = error.headers.get("Retry-After", "")
-            if error.code == 429 and wait.isdigit() and int(wait) <= PATIENCE:
-                time.sleep(int(wait))
-                return call(method, url, data)
-            raise ApiError(error.code, read_problem(error)) from None
+    headers = {"X-API-Key": KEY, "Content-Type": "application/json"}
+    if method == "POST":
+        # The same for every try: whichever of them arrives, it is done once.
+        headers["Idempotency-Key"] = f'"{uuid.uuid4()}"'
+    body = None if data is None else json.dumps(data).encode()
+    request = urllib.request.Request(url, body, headers, method=method)
+    waits = [*WAITS]
+    while True:
+        wait = waits.pop(0) if waits else None
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                text = answer.read()
+                return answer.status, answer.headers, json.loads(text) if text else None
+        except urllib.error.HTTPError as error:
+            with error:
+                asked = error.headers.get("Retry-After", "")
+                seconds = int(asked) if asked.isdigit() else wait
+                if wait is None or error.code not in AGAIN or seconds > PATIENCE:
+                    raise ApiError(error.code, read_problem(error)) from None
+        except (OSError, http.client.HTTPException):  # nothing came back, not all, or not in time
+            if wait is None:
+                raise
+            seconds = wait
+        time.sleep(seconds)
 
 
 def read_problem(error):
@@ -118,5 +130,5 @@ if __name__ == "__main__":
         main()
     except ApiError as problem:
         sys.exit(f"The API refused: {problem}")
-    except urllib.error.URLError as error:
-        sys.exit(f"{URL} does not answer: {error.reason}")
+    except (OSError, http.client.HTTPException) as error:
+        sys.exit(f"{URL} does not answer: {error}")

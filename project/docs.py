@@ -19,10 +19,17 @@ from accounts.keys import CHECKSUM_RULE, PATTERNS
 from accounts.models import ApiKey
 from accounts.oauth.docs_app import DOCS_CLIENT_ID
 from accounts.presets import PRESETS
+from api import deprecation
+from api.bulk import MOST, MOST_ERRORS
 from api.errors import PROBLEMS
 from api.filters import PetFilter, UserFilter
+from api.idempotency import LIFETIME
 from api.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from api.scopes import DEFAULT_SCOPES, SCOPES
+from api.selection import names_of
+from api.serializers import PetSerializer, UserSerializer
+from api.streams import AT_ONCE_EACH
+from api.views import NEWEST_PETS
 
 SECURITY_TXT_LASTS = timedelta(days=180)  # RFC 9116 §2.5.5: less than a year
 
@@ -71,10 +78,21 @@ ALL = [
     ),
     Guide("scopes", "Scopes", "What a token or a key may do, and how to ask for it.", KNOW),
     Guide("errors", "Errors", "One shape for every failure, and a page for each problem.", KNOW),
+    Guide("retries", "Retries", "What may be sent again, and how a POST is done once.", KNOW),
     Guide("paging", "Pages", "Cursors: stable lists while others write.", KNOW),
+    Guide(
+        "caching",
+        "Caching and changes",
+        "ETags: nothing is sent twice, and nobody writes over what they have not seen.",
+        KNOW,
+    ),
     Guide("filters", "Filters", "Narrowing and ordering lists.", KNOW),
+    Guide("fields", "Fields", "Less of each thing, or more: fields= and expand=.", KNOW),
     Guide("limits", "Limits", "Sizes, lifetimes and how often.", KNOW),
+    Guide("headers", "Headers", "All that a request may carry and an answer has.", KNOW),
+    Guide("bulk", "Many at once", "Up to 500 pets in one request, all of it or nothing.", KNOW),
     Guide("importing", "Importing", "Ten thousand pets from a file, and again tomorrow.", KNOW),
+    Guide("exporting", "Exporting", "Whole lists as CSV and NDJSON, compressed.", KNOW),
     Guide(
         "security",
         "Security",
@@ -101,6 +119,7 @@ def guide(request, slug):
         "following": ALL[place + 1] if place + 1 < len(ALL) else None,
         "url": settings.PUBLIC_URL,
         "host": urlsplit(settings.PUBLIC_URL).hostname,
+        "deprecated": deprecation.DEPRECATED,
         "scopes": SCOPES,
         "default_scopes": DEFAULT_SCOPES,
         "problems": PROBLEMS,
@@ -108,7 +127,15 @@ def guide(request, slug):
         "max_page_size": MAX_PAGE_SIZE,
         "pet_filters": described(PetFilter),
         "user_filters": described(UserFilter),
+        "pet_fields": names_of(PetSerializer),
+        "user_fields": names_of(UserSerializer),
+        "newest_pets": NEWEST_PETS,
+        "most_at_once": MOST,
+        "most_errors": MOST_ERRORS,
+        "streams_each": AT_ONCE_EACH,
         "max_body": settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+        "answer_hours": int(LIFETIME.total_seconds() // 3600),
+        "rate_limits": {name: said(rate) for name, rate in settings.RATE_LIMITS.items()},
         "most_keys": ApiKey.MOST_PER_USER,
         "key_days": ApiKey.DEFAULT_LIFETIME.days,
         "most_key_days": ApiKey.MAXIMUM_LIFETIME.days,
@@ -120,6 +147,12 @@ def guide(request, slug):
         "presets": PRESETS,
     }
     return render(request, f"guides/{slug}.html", context)
+
+
+def said(rate):
+    """Return a rate of RATE_LIMITS as people say it: "600 times a minute"; "" for no limit."""
+    periods = {1: "a second", 60: "a minute", 3600: "an hour", 86400: "a day"}
+    return f"{rate[0]:,} times {periods[rate[1]]}" if rate else ""
 
 
 def described(filterset):

@@ -14,6 +14,7 @@ from django.db.models import Count, Q
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 
+from accounts.counting import RedisError
 from accounts.first_steps import scope_of
 from accounts.models import ApiKey, Application, User
 from api.models import Pet
@@ -74,7 +75,10 @@ def numbers():
         )
         return pets | people
 
-    counts = cache.get_or_set("home:numbers", count, NUMBERS_LAST)
+    try:
+        counts = cache.get_or_set("home:numbers", count, NUMBERS_LAST)
+    except (OSError, RedisError):  # a page that is slow is better than none
+        counts = count()
     words = {
         "pets": ("pet", "pets"),
         "people": ("person", "people"),

@@ -198,6 +198,24 @@ def test_sent_twice_at_once_a_form_makes_one_pet(page):
     assert page.locator(".pet-card").count() == 1
 
 
+def test_sent_again_since_the_answer_was_lost_a_form_makes_one_pet(page):
+    def lose_the_answer(route):
+        route.fetch()
+        route.abort()
+
+    page.get_by_role("link", name="Register a pet").click()
+    form = page.locator("#create-fields")
+    form.get_by_label("Name", exact=True).fill("Unheard")
+    form.get_by_label("Species").select_option("fish")
+    page.route(f"**{PETS}", lose_the_answer, times=1)
+    form.get_by_role("button", name="Create").click()
+    form.get_by_text("The server cannot be reached").wait_for()
+    form.get_by_role("button", name="Create").click()
+    page.get_by_role("heading", level=1, name="Unheard").wait_for()
+    page.goto(f"{PETS}?q=Unheard")
+    assert page.locator(".pet-card").count() == 1
+
+
 def focused(page):
     return page.evaluate(
         """() => {

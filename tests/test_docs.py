@@ -73,7 +73,8 @@ def test_make_lists_its_commands_and_has_those_the_readme_names():
 
 
 def test_every_environment_variable_is_explained_and_none_is_made_up():
-    read = set(re.findall(r"""(?:env\.\w+|flag|number|address)\(\s*["']([A-Z_]+)["']""", SETTINGS))
+    readers = r"(?:env\.\w+|flag|number|address|rate)"
+    read = set(re.findall(rf"""{readers}\(\s*["']([A-Z_]+)["']""", SETTINGS))
     rows = set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
     assert rows == read
     assert "`HOST`" in README

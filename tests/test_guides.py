@@ -124,8 +124,11 @@ DEVICE_SHOWS = " ".join(
     f'"$(echo "$CODES" | field {name})"' for name in ("verification_uri", "user_code")
 )
 SAYS = {
+    "caching": ["\n304\n", '"color":"white"', "precondition_failed", "['vaccinated']"],
     "errors": ["unknown_field", "400 invalid", "request "],
+    "fields": ['"status":"', "colour", '"bio":', '"username":"user3"'],
     "filters": ["colour", "by_species"],
+    "headers": ["00-4bf92f3577b34da6a3ce929d0e0e4736-", "nightly-import.42", '"actions"'],
     "importing": ["2 created", "2 unchanged"],
     "machine": ['"results"'],
     "paging": ['"next"', "cats"],

@@ -310,3 +310,10 @@ def test_with_a_key_filled_in_the_commands_work_without_the_server_s_folder(serv
     assert any(text.startswith("export KEY=paw_") for text in found)
     done = run(server, "\n".join(found))
     assert '"name":"Rex"' in done.replace(" ", "")
+
+
+def test_it_is_there_while_redis_does_not_answer(anonymous, db, settings):
+    pytest.importorskip("redis", reason="redis is in requirements/production.txt alone")
+    url = "redis://127.0.0.1:1/0"
+    settings.CACHES = {"default": {"BACKEND": "accounts.counting.RedisCache", "LOCATION": url}}
+    assert numbers(anonymous)["pets"] == "0"

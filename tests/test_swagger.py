@@ -249,7 +249,7 @@ def test_a_client_that_does_not_come_is_told_of_and_the_list_stays(reader):
     reader.goto("/docs/")
     reader.mouse.move(10, 10)
     reader.get_by_role("alert").wait_for()
-    assert reader.get_by_role("link", name="/api/v1/pets/", exact=True).count() == 2
+    assert reader.get_by_role("link", name="/api/v1/pets/", exact=True).count() == 4
 
 
 # --- The reference -----------------------------------------------------------------------------

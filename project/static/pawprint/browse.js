@@ -44,7 +44,7 @@ function bodyOf(form) {
   const raw = form.querySelector("[data-raw]");
   if (raw) return raw.value;
   const controls = [...form.elements].filter(
-    (control) => control.name && control.name !== "csrfmiddlewaretoken" && !control.disabled && !isMissing(control),
+    (control) => control.name && control.type !== "hidden" && !control.disabled && !isMissing(control),
   );
   return JSON.stringify(Object.fromEntries(controls.map((c) => [c.name, valueOf(c)])));
 }
@@ -61,10 +61,10 @@ function item(text) {
   return li;
 }
 
-function tell(form, title, lines = []) {
+function tell(form, title, lines = [], { kind = "bad", way = null } = {}) {
   document.querySelector("[data-done]")?.remove(); // "Saved." was about the time before
   const note = document.createElement("div");
-  note.className = "note bad";
+  note.className = `note ${kind}`;
   const strong = document.createElement("strong");
   strong.textContent = title;
   note.append(strong);
@@ -73,6 +73,7 @@ function tell(form, title, lines = []) {
     list.append(...lines.map(item));
     note.append(list);
   }
+  if (way) note.append(way);
   form.querySelector("[data-alert]").replaceChildren(note);
 }
 
@@ -97,12 +98,143 @@ function showProblems(form, problem) {
   (first || form.querySelector("[data-alert]")).focus();
 }
 
+// --- Changed meanwhile --------------------------------------------------------------------------
+
+/* What a form holds, as the fields of its JSON; null where what was typed is none. */
+function fieldsOf(form) {
+  try {
+    return JSON.parse(bodyOf(form));
+  } catch {
+    return null;
+  }
+}
+
+/* What a form held when its page, or a newer version, was loaded into it. */
+const loaded = new WeakMap();
+
+function loadedInto(form) {
+  if (loaded.has(form)) return loaded.get(form);
+  const copy = form.cloneNode(true);
+  copy.reset();
+  return fieldsOf(copy);
+}
+
+const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
+function fill(control, value) {
+  if (control.type === "checkbox") control.checked = value;
+  else if (control.multiple) {
+    for (const option of control.options) option.selected = value.includes(option.value);
+  } else control.value = Array.isArray(value) ? value.join(", ") : (value ?? "");
+}
+
+function fillIn(form, fields) {
+  const raw = form.querySelector("[data-raw]");
+  if (raw) raw.value = JSON.stringify(fields, null, 4);
+  else for (const [name, value] of Object.entries(fields)) fill(form.elements[name], value);
+}
+
+function inWords(value) {
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return (Array.isArray(value) ? value.join(", ") : value) || "empty";
+}
+
+function nameOf(form, field) {
+  const label = form.elements[field]?.labels?.[0];
+  return label ? label.firstChild.textContent.trim() : field;
+}
+
+/* Load what is there now into the form; what was typed stays, and wins where both were changed. */
+async function bringIn(form) {
+  const options = { headers: { Accept: "application/json" }, credentials: "same-origin" };
+  const response = await fetch(form.action, { ...options, cache: "no-store" });
+  const answer = await response.json();
+  if (!response.ok) {
+    showProblems(form, answer);
+    return;
+  }
+  const before = loadedInto(form);
+  const typed = fieldsOf(form);
+  if (!typed) {
+    tell(form, "What you typed is no JSON: correct that first.", [], { way: wayOn(form) });
+    return;
+  }
+  const there = answer.user || answer;
+  const now = Object.fromEntries(Object.keys(before).map((name) => [name, there[name]]));
+  const changed = Object.keys(now).filter((name) => !isSame(now[name], before[name]));
+  const mine = (name) => !isSame(typed[name], before[name]) && !isSame(typed[name], now[name]);
+  fillIn(form, { ...now, ...Object.fromEntries(Object.entries(typed).filter(([name]) => mine(name))) });
+  loaded.set(form, now);
+  form.dataset.tag = response.headers.get("ETag").replace(/^W\//, "");
+  const lines = changed.map((name) =>
+    mine(name)
+      ? `${nameOf(form, name)}: changed by you and elsewhere, where it is now ${inWords(now[name])}. Yours is in the form.`
+      : `${nameOf(form, name)}: now ${inWords(now[name])}.`,
+  );
+  const title = "The new version is in the form, with what you typed. Look it over, and save again.";
+  tell(form, title, lines, { kind: "warn" });
+}
+
+/* What leads on from a 412: into the form, or for a deletion to the page as it is now. */
+function wayOn(form) {
+  const actions = document.createElement("div");
+  actions.className = "actions";
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button quiet minor";
+  const deletes = form.dataset.method === "DELETE";
+  button.textContent = deletes ? "Load the page again" : "Bring in the new version";
+  button.addEventListener("click", async () => {
+    if (deletes) {
+      location.reload();
+      return;
+    }
+    button.disabled = true;
+    try {
+      await bringIn(form);
+    } catch {
+      const title = "The server cannot be reached. What you typed is still here; try again in a moment.";
+      tell(form, title, [], { way: wayOn(form) });
+    }
+    form.querySelector("[data-alert]").focus();
+  });
+  actions.append(button);
+  return actions;
+}
+
+function tellOfChange(form) {
+  const title = "It was changed since you opened this page.";
+  const line =
+    form.dataset.method === "DELETE"
+      ? "Nothing was deleted: look at it once more first."
+      : "Nothing was saved, and what you typed is still here.";
+  tell(form, title, [line], { kind: "warn", way: wayOn(form) });
+  form.querySelector("[data-alert]").focus();
+}
+
+// --- Sending -------------------------------------------------------------------------------------
+
+/* The key of what makes something: sent again because nothing came back, it is done once; once it
+   was answered, what is sent next is another request. */
+const answered = new WeakMap();
+
+function keyOf(form) {
+  const key = form.elements.idempotency_key;
+  return key && { "Idempotency-Key": `${key.value}-${answered.get(form) || 0}` };
+}
+
+function noteAnswer(form, status) {
+  if (status < 500 && status !== 409) answered.set(form, (answered.get(form) || 0) + 1);
+}
+
 async function send(form) {
   const method = form.dataset.method;
   const headers = {
     Accept: "application/json",
     "X-CSRFToken": form.elements.csrfmiddlewaretoken.value,
+    ...keyOf(form),
   };
+  if (form.dataset.tag) headers["If-Match"] = form.dataset.tag;
   const options = { method, headers, credentials: "same-origin" };
   if (method !== "DELETE") {
     headers["Content-Type"] = "application/json";
@@ -113,6 +245,7 @@ async function send(form) {
   buttons.forEach((button) => (button.disabled = true));
   try {
     const response = await fetch(form.action, options);
+    noteAnswer(form, response.status);
     if (response.ok) {
       const taken = response.status === 202 && (await response.json()).detail;
       remember(taken || { POST: "Created.", DELETE: "Deleted." }[method] || "Saved.");
@@ -123,9 +256,10 @@ async function send(form) {
     const problem = await response.json().catch(() => ({
       title: `The server answered ${response.status} ${response.statusText}.`,
     }));
-    showProblems(form, problem);
+    if (response.status === 412) tellOfChange(form);
+    else showProblems(form, problem);
   } catch {
-    tell(form, "The server cannot be reached. Nothing was saved; try again in a moment.");
+    tell(form, "The server cannot be reached. Try again in a moment; nothing is done twice.");
   }
   buttons.forEach((button) => (button.disabled = false));
 }

@@ -217,6 +217,7 @@ function redocTheme() {
       border: { dark: colour("line"), light: colour("line") },
       responses: {
         success: { color: colour("accent-strong"), backgroundColor: colour("accent-soft"), tabTextColor: "#82d3bb" },
+        redirect: { color: colour("muted"), backgroundColor: colour("sunken"), tabTextColor: "#f0c674" },
         error: { color: colour("danger"), backgroundColor: colour("danger-soft"), tabTextColor: "#ff9d92" },
       },
     },
