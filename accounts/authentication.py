@@ -10,6 +10,8 @@ import hashlib
 from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import CharField
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from oauth2_provider.www_authenticate import build_bearer_challenge
 from rest_framework import exceptions
@@ -17,11 +19,40 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.authentication import SessionAuthentication as BaseSessionAuthentication
 
 from . import keys, leaks
-from .models import AccessToken, ApiKey
+from .models import AccessToken, ApiKey, User
+from .prepared import Gap, Prepared
 from .throttling import neighbourhood
 
 TOKEN, KEY = "token", "key"
 LAST_USED_PRECISION = timedelta(minutes=1)
+
+# What is asked about a credential, by one query for each request and never remembered: what is
+# switched off stops at once.  It brings what the API shows of its user and app; anything else is
+# read when it is asked for.  No password and no secret is among it.
+OF_USER = [
+    f"user__{field.name}"
+    for field in User._meta.concrete_fields
+    if field.name not in {"password", "last_login"}
+]
+OF_APPLICATION = [f"application__{name}" for name in ("client_id", "is_active", "name", "user")]
+OF_TOKEN = ["application", "expires", "resource", "scope", "user"]
+OF_KEY = [
+    *("allowed_ips", "digest", "disabled_at", "expires_at", "key_id", "last_used_at", "name"),
+    *("pepper", "revoked_at", "scope", "user"),
+]
+TOKENS = Prepared(
+    AccessToken.objects.filter(token_checksum=Gap("checksum", CharField()))
+    .select_related("application", "user")
+    .only(*OF_TOKEN, *OF_APPLICATION, *OF_USER)
+    # Issuing it was a use of its app.
+    .annotate(used_at=Coalesce("last_used_at", "created"))
+)
+KEYS = Prepared(
+    ApiKey.objects.filter(key_id=Gap("key_id", CharField()))
+    .order_by()
+    .select_related("user")
+    .only(*OF_KEY, *OF_USER)
+)
 
 
 class InvalidCredential(exceptions.AuthenticationFailed):
@@ -60,11 +91,11 @@ def refuse_plain_http(request):
     """
     if not leaks.came_in_clear(request):
         return
-    if "X-API-Key" in request.headers:
-        leaks.note_plain_http(request.headers["X-API-Key"].strip())
-    if "Authorization" in request.headers:
+    if (key := request.META.get("HTTP_X_API_KEY")) is not None:
+        leaks.note_plain_http(key.strip())
+    if (authorization := request.META.get("HTTP_AUTHORIZATION")) is not None:
         with contextlib.suppress(InvalidCredential):
-            leaks.note_plain_http(read_authorization(request.headers["Authorization"])[1])
+            leaks.note_plain_http(read_authorization(authorization)[1])
     raise InsecureTransport
 
 
@@ -75,14 +106,14 @@ def presented_credential(request):
     InvalidCredential for an Authorization header that holds neither.  A session cookie does not
     count: browsers send it unasked, and a credential in the headers goes before it.
     """
-    found = set()
-    if "X-API-Key" in request.headers:
-        found.add((KEY, request.headers["X-API-Key"].strip()))
-    if "Authorization" in request.headers:
-        found.add(read_authorization(request.headers["Authorization"]))
-    if len(found) > 1:
+    key, authorization = request.META.get("HTTP_X_API_KEY"), request.META.get("HTTP_AUTHORIZATION")
+    as_key = None if key is None else (KEY, key.strip())
+    if authorization is None:
+        return as_key
+    presented = read_authorization(authorization)
+    if as_key not in {None, presented}:
         raise ConflictingCredentials
-    return found.pop() if found else None
+    return presented
 
 
 def read_authorization(header):
@@ -111,19 +142,20 @@ class CredentialAuthentication(BaseAuthentication):
     kind = None
 
     def authenticate(self, request):
+        sent = request._request  # DRF's own looks everything up there, and in itself first
         try:
-            presented = request._presented_credential
+            presented = sent._presented_credential
         except AttributeError:
-            refuse_plain_http(request)
-            presented = request._presented_credential = presented_credential(request)
+            refuse_plain_http(sent)
+            presented = sent._presented_credential = presented_credential(sent)
         if presented is None or presented[0] != self.kind:
             return None
-        return self.authenticate_credential(presented[1], request)
+        return self.authenticate_credential(presented[1], sent)
 
     def authenticate_header(self, request):
         """A challenge for tokens only: a Basic one would make browsers ask for a password."""
         error = {}
-        if request._request.headers.keys() & {"Authorization", "X-Api-Key"}:
+        if request._request.META.keys() & {"HTTP_AUTHORIZATION", "HTTP_X_API_KEY"}:
             error = {
                 "error": "invalid_token",
                 "error_description": "The credential is unknown, expired or revoked",
@@ -150,12 +182,7 @@ class BearerAuthentication(CredentialAuthentication):
     def authenticate_credential(self, token, request):
         if keys.is_mistyped(token):  # no query for what no token can be
             raise InvalidCredential("The access token is unknown or revoked.")
-        access_token = (
-            AccessToken.objects.select_related("application", "user")
-            .defer("application__client_secret", "user__password")
-            .filter(token_checksum=hashlib.sha256(token.encode()).hexdigest())
-            .first()
-        )
+        access_token = TOKENS.one(checksum=hashlib.sha256(token.encode()).hexdigest())
         # Unknown, revoked and of somebody switched off answer alike: nothing can be enumerated.
         if access_token is None:
             raise InvalidCredential("The access token is unknown or revoked.")
@@ -167,8 +194,7 @@ class BearerAuthentication(CredentialAuthentication):
         # RFC 8707 §2: a token made for another resource is not for us.
         if not access_token.allows_audience(settings.PUBLIC_URL + request.path):
             raise InvalidCredential("The access token is for another resource.")
-        # Issuing it was a use of its app.
-        note_use(access_token, access_token.last_used_at or access_token.created)
+        note_use(access_token, access_token.used_at)
         return user, access_token
 
 
@@ -183,8 +209,7 @@ class ApiKeyAuthentication(CredentialAuthentication):
         key_id = keys.parse(key)
         if key_id is None:
             raise InvalidCredential(self.REFUSAL)
-        keys_of_users = ApiKey.objects.select_related("user").defer("user__password")
-        api_key = keys_of_users.filter(key_id=key_id).first()
+        api_key = KEYS.one(key_id=key_id)
         if api_key is None or not api_key.matches(key):
             raise InvalidCredential(self.REFUSAL)
         if api_key.revoked_at or api_key.disabled_at or not api_key.user.is_active:
