@@ -1,6 +1,7 @@
 """The api app: what callers may do."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class ApiConfig(AppConfig):
@@ -10,6 +11,8 @@ class ApiConfig(AppConfig):
     def ready(self):
         from accounts.tasks import cleaning_up
 
+        from . import counts
         from .idempotency import forget_lapsed
 
         cleaning_up.connect(forget_lapsed)
+        post_migrate.connect(counts.ensure, sender=self)
