@@ -24,28 +24,6 @@ from .serializers import PetSerializer
 BATCH_SIZE = 1000
 
 
-class RowSerializer(PetSerializer):
-    """PetSerializer for row after row: asks only the fields that a row gives, or has to give.
-
-    The others would cost a third of the time, to say the model's default.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.writable = [field for field in self.fields.values() if not field.read_only]
-        self.given = []
-
-    @property
-    def _writable_fields(self):
-        return self.given
-
-    def to_internal_value(self, data):
-        self.given = [
-            field for field in self.writable if field.required or field.field_name in data
-        ]
-        return super().to_internal_value(data)
-
-
 @dataclass(slots=True)
 class Entry:
     """A row that is good, as far as it alone can tell."""
@@ -85,7 +63,7 @@ class Import:
         self.owner = owner
         self.report = report
         self.counts = Counts()
-        self.serializer = RowSerializer()
+        self.serializer = PetSerializer()
         self.names = [field.field_name for field in self.serializer.writable]
         blank = Pet()
         self.blanks = {name: getattr(blank, name) for name in self.names}

@@ -7,6 +7,7 @@ from django.db.models.functions import Length, Lower
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
+from accounts.insertion import PreparedInsert
 from accounts.models import Versioned, VersionedQuerySet, new_version
 
 
@@ -21,7 +22,7 @@ class PetQuerySet(VersionedQuerySet):
             return self.filter(is_public=True)
         if user.is_staff:
             return self
-        return self.filter(Q(is_public=True) | Q(owner=user))
+        return self.filter(Q(is_public=True) | Q(owner_id=user.pk))
 
     def with_owner(self):
         """Return the pets joined with what is shown of their owners: no password is read."""
@@ -30,8 +31,13 @@ class PetQuerySet(VersionedQuerySet):
 
     def register(self, pets):
         """Insert `pets` with their tags in as few statements as there are batches of them."""
-        self.bulk_create(pets)
-        PetTag.objects.bulk_create(PetTag(pet=pet, tag=tag) for pet in pets for tag in pet.tags)
+        if len(pets) == 1:
+            insertion.insert(pets[0])
+        else:
+            self.bulk_create(pets)
+        tags = [PetTag(pet=pet, tag=tag) for pet in pets for tag in pet.tags]
+        if tags:
+            PetTag.objects.bulk_create(tags)
         return pets
 
     def amend(self, pets, names):
@@ -168,13 +174,11 @@ class Pet(Versioned):
         # Each ends on id, as the pages do: under one filter or one ordering a page is read off its
         # index, and nothing is sorted.
         indexes = [
-            models.Index(fields=["owner", "id"], name="pet_owner_idx"),
-            # Of whoever has very many: by name, and how many of them may be seen.
+            # With what may be seen: the newest of each of many owners are found in the index alone.
+            models.Index(fields=["owner", "id", "is_public"], name="pet_owner_idx"),
             models.Index(fields=["owner", "name", "id"], name="pet_owner_name_idx"),
-            models.Index(fields=["owner", "is_public"], name="pet_owner_public_idx"),
             models.Index(fields=["species", "id"], name="pet_species_idx"),
             models.Index(Lower("breed"), "id", name="pet_breed_idx"),
-            models.Index(fields=["species", "breed", "is_public"], name="pet_breeds_idx"),
             models.Index(fields=["status", "id"], name="pet_status_idx"),
             models.Index(fields=["sex", "id"], name="pet_sex_idx"),
             models.Index(fields=["size", "id"], name="pet_size_idx"),
@@ -199,6 +203,9 @@ class Pet(Versioned):
             PetTag.objects.bulk_create(PetTag(pet=self, tag=tag) for tag in self.tags)
 
 
+insertion = PreparedInsert(Pet)
+
+
 class PetTag(models.Model):
     """One tag of one pet, for looking pets up by tag.  Written by this module alone."""
 
@@ -213,6 +220,60 @@ class PetTag(models.Model):
 
     def __str__(self):
         return self.tag
+
+
+class PetCountQuerySet(models.QuerySet):
+    def visible_to(self, user, of_owner=False):
+        """Return the counts of the pets that `user` may see (see PetQuerySet): of everybody's, or
+        `of_owner`, to be narrowed to one."""
+        counts = self if of_owner else self.filter(owner=EVERYBODY)
+        if user is None or not user.is_authenticated:
+            return counts.filter(is_public=True)
+        if user.is_staff:
+            return counts
+        if of_owner:
+            return counts.filter(Q(is_public=True) | Q(owner=user.pk))
+        return self.filter(Q(owner=EVERYBODY, is_public=True) | Q(owner=user.pk, is_public=False))
+
+
+EVERYBODY = 0
+
+
+class PetCount(models.Model):
+    """How many pets of an owner, or of EVERYBODY, are alike in what they are counted by.
+
+    Written by the database (counts.py); there may be several rows for the same, to be summed up.
+    """
+
+    owner = models.BigIntegerField()  # no key: it is counted down when the owner is gone
+    species = models.CharField(max_length=16)
+    status = models.CharField(max_length=12)
+    is_public = models.BooleanField()
+    number = models.IntegerField()
+
+    objects = PetCountQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["owner", "species", "status", "is_public"], name="petcount_idx")
+        ]
+
+    def __str__(self):
+        return f"{self.number} {self.species}"
+
+
+class BreedCount(models.Model):
+    """How many public pets are of a breed; written and summed up as PetCount is."""
+
+    species = models.CharField(max_length=16)
+    breed = models.CharField(max_length=100)
+    number = models.IntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["species", "breed"], name="breedcount_idx")]
+
+    def __str__(self):
+        return f"{self.number} {self.breed}"
 
 
 class IdempotentAnswer(models.Model):

@@ -36,7 +36,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser):
         parser.add_argument("--no-demo", action="store_true", help="Start with an empty registry.")
         parser.add_argument(
-            "--workers", type=int, default=os.cpu_count() or 1, help="Server processes."
+            "--workers", type=int, default=cores(), help="Server processes; one for each core."
         )
 
     def handle(self, *, no_demo, workers, **options):
@@ -112,8 +112,19 @@ def refuse_taken(host, port):
         ) from None
 
 
+def cores():
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def server(host, port, workers):
-    """The arguments that serve project.wsgi with `workers` processes."""
+    """The arguments that serve project.wsgi with `workers` processes.
+
+    Of the threads of each a few are at work at once (see wsgi.py); the others wait for slow readers
+    (see streams.py) and for other servers.
+    """
     return (
         *("-m", "granian", "--interface", "wsgi", "--host", host, "--port", port),
         *("--workers", str(workers), "--blocking-threads", "16", "--backpressure", "512"),

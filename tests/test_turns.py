@@ -1,0 +1,155 @@
+"""Taking turns: first come, first served, at the database and at the processor."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import OperationalError, close_old_connections, connection, transaction
+
+from accounts.models import User
+from project.turns import Turns
+
+sqlite_only = pytest.mark.skipif(
+    "connection.vendor != 'sqlite'", reason="PostgreSQL's writers need not queue."
+)
+
+
+def wait_until(is_so):
+    for _ in range(500):
+        if is_so():
+            return
+        time.sleep(0.01)
+    pytest.fail("It never came to that.")
+
+
+def test_who_comes_first_is_served_first():
+    turns, order = Turns(), []
+    assert turns.take(1)
+
+    def come(name):
+        with turns.taken(10):
+            order.append(name)
+
+    threads = []
+    for name in range(5):
+        threads.append(threading.Thread(target=come, args=[name]))
+        threads[-1].start()
+        wait_until(lambda: len(turns.waiting) == len(threads))
+    turns.pass_on()
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3, 4]
+    assert turns.free == 1
+
+
+def test_no_more_than_may_have_it_at_once():
+    turns, at_once, most = Turns(3), 0, []
+    counting = threading.Lock()
+
+    def work(_):
+        nonlocal at_once
+        with turns.taken(10):
+            with counting:
+                at_once += 1
+                most.append(at_once)
+            time.sleep(0.002)
+            with counting:
+                at_once -= 1
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(work, range(60)))
+    assert max(most) == 3
+    assert turns.free == 3
+
+
+def test_who_loses_patience_goes_on_without_it_and_leaves_nothing_behind():
+    turns = Turns()
+    turns.take(1)
+    assert not turns.take(0.01)
+    with turns.taken(0.01):
+        pass
+    assert not turns.waiting
+    turns.pass_on()
+    assert turns.free == 1
+    assert turns.take(0)
+
+
+def test_a_failure_passes_the_turn_on():
+    turns = Turns()
+    with pytest.raises(ZeroDivisionError), turns.taken(1):
+        raise ZeroDivisionError
+    assert turns.free == 1
+
+
+# --- SQLite's writers ----------------------------------------------------------------------------
+
+
+@sqlite_only
+@pytest.mark.django_db(transaction=True)
+def test_a_turn_ends_with_the_transaction_however_it_ends():
+    from project.sqlite.base import turns
+
+    with transaction.atomic():
+        assert turns.free == 0
+    assert turns.free == 1
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        raise ZeroDivisionError
+    assert turns.free == 1
+    with transaction.atomic(), pytest.raises(ZeroDivisionError), transaction.atomic():
+        raise ZeroDivisionError
+    assert turns.free == 1
+    with pytest.raises(OperationalError):
+        connection.cursor().execute("INSERT INTO nothing VALUES (1)")
+    assert turns.free == 1
+
+
+@sqlite_only
+@pytest.mark.django_db(transaction=True)  # else its own transaction has the turn
+def test_many_who_write_at_once_all_do(tmp_path):
+    from project.sqlite.base import DatabaseWrapper, turns
+
+    settings = connection.settings_dict | {"NAME": tmp_path / "pets.sqlite3"}
+
+    def write(n):
+        database = DatabaseWrapper(settings)
+        try:
+            with database.cursor() as cursor:
+                if n % 2:
+                    cursor.execute("INSERT INTO pet VALUES (%s)", [n])
+                else:
+                    database.set_autocommit(
+                        False, force_begin_transaction_with_broken_autocommit=True
+                    )
+                    cursor.execute("INSERT INTO pet VALUES (%s)", [n])
+                    database.commit()
+        finally:
+            database.close()
+
+    database = DatabaseWrapper(settings)
+    with database.cursor() as cursor, ThreadPoolExecutor(8) as pool:
+        cursor.execute("CREATE TABLE pet (id)")
+        list(pool.map(write, range(40)))
+        assert cursor.execute("SELECT count(*) FROM pet").fetchone() == (40,)
+    database.close()
+    assert turns.free == 1
+
+
+# --- PostgreSQL's connections --------------------------------------------------------------------
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has no server to go.")
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_the_server_ended_is_replaced_before_the_next_request():
+    import psycopg
+
+    from project.postgresql.base import is_silent
+
+    connection.health_checks_enabled = True
+    assert User.objects.count() == 0
+    where = connection.connection.info
+    with psycopg.connect(where.dsn, password=where.password) as another:
+        another.execute("SELECT pg_terminate_backend(%s)", [where.backend_pid])
+    wait_until(lambda: not is_silent(connection.connection))
+    close_old_connections()  # as each request begins
+    assert User.objects.count() == 0
