@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 from django.conf import settings
@@ -90,6 +91,7 @@ def limit(name):
     return Budget(name, *rate, strict=False) if rate else None
 
 
+@lru_cache(maxsize=10_000)
 def neighbourhood(address):
     """Return whom an address stands for: itself, or its /64, of which one caller has all."""
     try:

@@ -10,7 +10,7 @@ to change the state alone is compared: any representation of this version will d
 import math
 import re
 import time
-from hashlib import blake2b
+from hashlib import sha256
 from typing import NamedTuple
 
 from django.conf import settings
@@ -21,6 +21,9 @@ from . import errors, throttling
 from .renderers import JSONRenderer
 
 READING = {"GET", "HEAD"}
+CONDITIONS = {
+    *("HTTP_IF_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_IF_UNMODIFIED_SINCE"),
+}
 # One element of a list of entity tags; it may be empty (RFC 9110 §5.6.1.2, §8.8.3).
 ELEMENT = re.compile(
     r'[ \t]*(?P<tag>(?P<weak>W/)?"(?P<opaque>[\x21\x23-\x7e\x80-\xff]*)")?[ \t]*(?:,|\Z)'
@@ -100,7 +103,7 @@ def check_collection(request):
 def demand(request):
     # What a POST makes has no version yet.
     changes = request.method != "POST"
-    if changes and settings.REQUIRE_IF_MATCH and "If-Match" not in request.headers:
+    if changes and settings.REQUIRE_IF_MATCH and sent(request, "If-Match") is None:
         raise PreconditionRequired
 
 
@@ -134,8 +137,9 @@ def answer(view, request, response):
 
     Pages have none: they hold a nonce, a token and a time.
     """
-    is_page = response.get("Content-Type", "").startswith("text/html")
-    if response.status_code not in {200, 201} or is_page:
+    if response.status_code not in {200, 201}:
+        return
+    if response.headers.get("Content-Type", "").startswith("text/html"):
         return
     if request.method in READING:
         answer_reading(view, request, response)
@@ -151,11 +155,14 @@ def answer(view, request, response):
 
 
 def answer_reading(view, request, response):
-    tag = response["ETag"] = tag_of(view, response)
+    tag = response.headers["ETag"] = tag_of(view, response)
     # What is expanded may have changed at another time.
-    modified = None if request.query_params.get("expand") else modified_at(view.subject)
+    is_all_of_it = view.subject is not None and not request.query_params.get("expand")
+    modified = modified_at(view.subject) if is_all_of_it else None
     if modified is not None:
-        response["Last-Modified"] = http_date(last_modified(modified))
+        response.headers["Last-Modified"] = http_date(last_modified(modified))
+    if CONDITIONS.isdisjoint(request.META):
+        return
     opaque = tag.strip('"')
     try:
         must_hold(request, lambda tag: tag.opaque == opaque, modified)
@@ -166,13 +173,13 @@ def answer_reading(view, request, response):
             send_nothing(response, had)
             # It costs the caller nothing, but for `*`, which names nothing that they have: any call
             # would be free with it.
-            if request.headers.get("If-None-Match", "").strip() != "*":
+            if (sent(request, "If-None-Match") or "").strip() != "*":
                 throttling.refund(request, response)
 
 
 def had_already(request, current, modified):
     """Return the tag of the answer that the caller has, None where they need this one."""
-    if "If-None-Match" in request.headers:
+    if sent(request, "If-None-Match") is not None:
         try:
             had = read_tags(request, "If-None-Match")
         except ValidationError:
@@ -208,7 +215,7 @@ def refuse(request, response, error):
 
 def tag_of(view, response):
     # In hexadecimal: nothing in it looks like the name of a coding.
-    digest = blake2b(response.content, digest_size=12).hexdigest()
+    digest = sha256(response.content).hexdigest()[:24]
     return f'"{view.subject.state}.{digest}"' if view.subject is not None else f'"{digest}"'
 
 
@@ -231,12 +238,17 @@ def last_modified(modified):
 # --- What the headers say ----------------------------------------------------------------------
 
 
+def sent(request, name):
+    """Return the text of a header, None where there is none."""
+    return request.META.get(f"HTTP_{name.upper().replace('-', '_')}")
+
+
 def read_tags(request, name):
     """Return the Tags of a header, [ANY] for `*`, None where there is no such header.
 
     ValidationError for what is neither.
     """
-    text = request.headers.get(name)
+    text = sent(request, name)
     if text is None:
         return None
     if text.strip() == "*":
@@ -258,5 +270,5 @@ def read_tags(request, name):
 
 def read_date(request, name):
     """Return the seconds of a header that is a time; None for any other (§13.1.3, §13.1.4)."""
-    text = request.headers.get(name)
+    text = sent(request, name)
     return parse_http_date_safe(text) if text else None

@@ -64,12 +64,11 @@ def names(view, request, response):
     operation = f"{'GET' if request.method == 'HEAD' else request.method} {path}"
     found = {operation, *(f"{operation}?{parameter}" for parameter in request.query_params)}
     data = getattr(response, "data", None)
-    if isinstance(data, dict) and "results" in data:
-        data = data["results"]
-    if hasattr(data, "serializer"):
-        found |= fields(data.serializer)
-    elif response.streaming:
+    reads = request.method in {"GET", "HEAD"} and response.status_code < 400
+    if reads and getattr(view, "is_selective", False):
         found |= fields(view.get_serializer())
+    elif hasattr(data, "serializer"):
+        found |= fields(data.serializer)
     if request.method in {"POST", "PUT", "PATCH"} and response.status_code < 400:
         bodies = request.data if isinstance(request.data, list) else [request.data]
         sent = {name for body in bodies if isinstance(body, dict) for name in body}

@@ -1,9 +1,25 @@
 """What must be settled about an API request before a view sees it."""
 
+from functools import cache
+
 from django.conf import settings
+from django.http import HttpResponse
 from django.utils.cache import patch_vary_headers
 
 from . import errors
+
+
+def vary(response, *names):
+    """Add `names` to what the answer depends on: Django's patch_vary_headers, which parses what is
+    there each time."""
+    response.headers["Vary"] = varied(response.headers.get("Vary"), names)
+
+
+@cache  # of what our own code says, which comes to a handful
+def varied(header, names):
+    answer = HttpResponse(headers={"Vary": header} if header else None)
+    patch_vary_headers(answer, names)
+    return answer["Vary"]
 
 
 class ApiMiddleware:
@@ -25,7 +41,7 @@ class ApiMiddleware:
             # What one caller may see is nobody else's: not for shared caches, never for another.
             # And asked for again each time: what a list shows may change at any moment.
             response.headers.setdefault("Cache-Control", "private, no-cache")
-            patch_vary_headers(response, ["Authorization", "X-API-Key", "Cookie"])
+            vary(response, "Authorization", "X-API-Key", "Cookie")
             if response.status_code in {204, 304}:
                 # Django said 0; what has no body has no length either (RFC 9110 §8.6).
                 del response["Content-Length"]
@@ -39,7 +55,7 @@ class ApiMiddleware:
             length = 0
         if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             return errors.handler(413, "too_large", errors.RequestTooLarge().detail)(request)
-        if "chunked" in request.headers.get("Transfer-Encoding", "").lower() and not length:
+        if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower() and not length:
             detail = "Send Content-Length; chunks are not read."
             return errors.handler(411, "length_required", detail)(request)
         return None

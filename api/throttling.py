@@ -46,4 +46,4 @@ def tell(request, response):
     """Write what is left into the headers of `response`: nothing where nothing is counted."""
     if charged := getattr(request, "_charge", None):
         for name, value in charged.headers().items():
-            response[name] = value
+            response.headers[name] = value

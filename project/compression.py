@@ -13,9 +13,11 @@ itself: sign-in, consent, tokens, all but ADDRESSES.
 
 import re
 import zlib
+from functools import lru_cache
 
 from django.conf import settings
-from django.utils.cache import patch_vary_headers
+
+from api.middleware import vary
 
 try:
     import brotli
@@ -89,9 +91,10 @@ class CompressionMiddleware:
     def __call__(self, request):
         response = self.get_response(request)
         if request.path.startswith(ADDRESSES):
-            patch_vary_headers(response, ["Accept-Encoding"])
-            if is_open(request, response) and is_text(response):
-                compress(request, response)
+            vary(response, "Accept-Encoding")
+            accepted = request.META.get("HTTP_ACCEPT_ENCODING")
+            if accepted and is_open(request, response) and is_text(response):
+                compress(request, response, *choose(accepted))
         return response
 
 
@@ -99,7 +102,7 @@ def is_open(request, response):
     """Return whether the length of the answer may depend on what is in it."""
     return (
         settings.SESSION_COOKIE_NAME not in request.COOKIES
-        and not request.headers.get("Authorization", "").lower().startswith("basic")
+        and not request.META.get("HTTP_AUTHORIZATION", "").lower().startswith("basic")
         and not response.cookies
         # RFC 9111 §5.2.2.6: what must not be transformed is not.
         and not re.search("no-store|no-transform", response.get("Cache-Control", ""))
@@ -112,8 +115,7 @@ def is_text(response):
     return has_body and is_plain and bool(TEXT.match(response.get("Content-Type", "")))
 
 
-def compress(request, response):
-    coding, must = choose(request.headers.get("Accept-Encoding", ""))
+def compress(request, response, coding, must):
     if coding is None:
         return
     if response.streaming:
@@ -143,6 +145,7 @@ def pieces(chunks, compressor):
     yield compressor.end()
 
 
+@lru_cache(maxsize=200)  # a program sends the same each time
 def choose(header):
     """Return the coding for an Accept-Encoding (RFC 9110 §12.5.3), None for no coding, and
     whether there must be one.

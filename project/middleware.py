@@ -3,7 +3,8 @@
 import contextlib
 import ipaddress
 import re
-import uuid
+import secrets
+from functools import lru_cache
 from urllib.parse import quote
 
 import structlog
@@ -39,9 +40,9 @@ class RequestMiddleware:
 
     def __call__(self, request):
         timing = Timing()
-        given = request.headers.get("X-Request-ID", "")
-        request.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        span = tracing.begin(request.headers.get("traceparent", ""))
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        request.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        span = tracing.begin(request.META.get("HTTP_TRACEPARENT", ""))
         request.META["REMOTE_ADDR"] = client_address(request)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(
@@ -50,10 +51,10 @@ class RequestMiddleware:
         response = self.answer(request, timing)
         read_to_the_end(request)
         who = caller(request)
-        response["X-Request-ID"] = request.request_id
-        response["traceparent"] = span.traceparent
+        response.headers["X-Request-ID"] = request.request_id
+        response.headers["traceparent"] = span.traceparent
         if request.path.startswith("/api/") and may_know_the_time(request, response, who):
-            response["Server-Timing"] = str(timing)
+            response.headers["Server-Timing"] = str(timing)
         # What pages are made of, and probes, would hide the rest.
         note = log.debug if request.path.startswith(QUIET) else log.info
         note(
@@ -142,15 +143,21 @@ def client_address(request):
     address = request.META.get("REMOTE_ADDR", "")
     count = settings.TRUSTED_PROXY_COUNT
     if count:
-        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
+        hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
         if len(hops) >= count:
             address = hops[-count]
     try:
-        ip = ipaddress.ip_address(address)
-        # On a dual-stack socket IPv4 arrives as ::ffff:192.0.2.1, which no allow-list names.
-        return str(getattr(ip, "ipv4_mapped", None) or ip)
+        return written_alike(address)
     except ValueError:
         return ""
+
+
+@lru_cache(maxsize=10_000)
+def written_alike(address):
+    """Return the one way to write an IP address; ValueError for what is none."""
+    ip = ipaddress.ip_address(address)
+    # On a dual-stack socket IPv4 arrives as ::ffff:192.0.2.1, which no allow-list names.
+    return str(getattr(ip, "ipv4_mapped", None) or ip)
 
 
 def caller(request):

@@ -599,10 +599,10 @@ def test_each_refusal_of_a_caller_has_the_shape(
 def broken(monkeypatch):
     """The database fails under the pet list: an injected fault."""
 
-    def fail(self):
+    def fail(self, view):
         raise RuntimeError("the inside of the server")
 
-    monkeypatch.setattr(PetViewSet, "get_queryset", fail)
+    monkeypatch.setattr(PetViewSet, "list", fail)
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["as shipped", "with DEBUG"])
@@ -612,15 +612,15 @@ def test_a_failure_of_ours_has_the_shape_and_shows_nothing_of_the_inside(
     settings.DEBUG = debug
     answer = client.get(PETS)
     assert_problem(answer, 500, "internal_error")
-    for inside in ("the inside of the server", "Traceback", "RuntimeError", "get_queryset"):
+    for inside in ("the inside of the server", "Traceback", "RuntimeError", "fail("):
         assert inside not in answer.content.decode()
 
 
 def test_a_failure_before_any_view_has_the_shape_too(client, monkeypatch):
-    def fail(self, request):
+    def fail(self):
         raise RuntimeError("the inside of the server")
 
-    monkeypatch.setattr("django.middleware.common.CommonMiddleware.process_request", fail)
+    monkeypatch.setattr("django.http.HttpRequest.get_host", fail)
     answer = client.get(PETS)
     assert_problem(answer, 500, "internal_error")
     assert "the inside of the server" not in answer.content.decode()

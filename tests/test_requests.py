@@ -207,7 +207,7 @@ def test_an_answer_says_what_its_time_went_to(alice_with_token, rex):
     ):
         assert answer.status_code < 300
         total, in_database, count = timing(answer)
-        assert total >= in_database > 0
+        assert total >= in_database >= 0  # what takes less than 50 µs is told as 0.0
         assert count == queries
 
 

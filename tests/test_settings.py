@@ -51,7 +51,7 @@ def test_nothing_set_is_the_embedded_edition(tmp_path):
     state = start(tmp_path / "var")
     assert state["checks"] == []
     assert state["debug"] is False
-    assert state["engine"] == "django.db.backends.sqlite3"
+    assert state["engine"] == "project.sqlite"
     assert state["tasks"] == "django_tasks_db.DatabaseBackend"
     assert "127.0.0.1" in state["hosts"]
 
