@@ -5,7 +5,7 @@ from datetime import UTC
 import django_filters
 from django import forms
 from django.contrib.auth import get_user_model
-from django.db.models import Q, Subquery, Value
+from django.db.models import F, Q, Subquery, Value
 from django.db.models.functions import Lower
 from django_filters.constants import EMPTY_VALUES
 from django_filters.rest_framework import DjangoFilterBackend, FilterSet
@@ -15,6 +15,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import SAFE_METHODS
 
 from .models import Pet, PetTag
+from .pagination import ordering_of
 
 MAX_NAMED = 20  # parameters that a problem names
 ISO_DATE = ["%Y-%m-%d"]
@@ -65,6 +66,19 @@ class TextFilter(django_filters.CharFilter):
         super().__init__(max_length=200, strip=False, **kwargs)
 
 
+class TagField(forms.CharField):
+    """A tag as it is kept: in lower case, without spaces around it."""
+
+    def clean(self, value):
+        value = super().clean(value)
+        # Spaces alone are no tag, and are found at none; nothing at all would be no filter.
+        return value.strip().lower() or value
+
+
+class TagFilter(TextFilter):
+    field_class = TagField
+
+
 class InstantField(forms.DateTimeField):
     """An ISO 8601 date and time, or a date for its first moment; UTC unless it says."""
 
@@ -84,13 +98,18 @@ class PetFilter(FilterSet):
     """The filters of the pet list.  Those that take a choice may be given more than once: any of
     the values will do."""
 
+    # First: how a tag is best looked up depends on the order of the list.
+    ordering = TotalOrderingFilter(
+        ["id", "name", "created_at", "updated_at"],
+        help_text="What to order by, `-` for descending; newest first unless given.",
+    )
     species = AnyOfFilter(Pet.Species.choices)
     breed = TextFilter(method="by_breed", help_text="The whole name, in any case.")
     status = AnyOfFilter(Pet.Status.choices)
     sex = AnyOfFilter(Pet.Sex.choices)
     size = AnyOfFilter(Pet.Size.choices)
     owner = TextFilter(method="by_owner", help_text="The owner's user name.")
-    tag = TextFilter(method="by_tag", help_text="A tag the pet has.")
+    tag = TagFilter(method="by_tag", help_text="A tag the pet has.")
     postal_code = TextFilter(help_text="The whole code, as it was given.")
     born_before = django_filters.DateFilter(
         field_name="birth_date", lookup_expr="lt", input_formats=ISO_DATE, help_text="YYYY-MM-DD"
@@ -105,10 +124,6 @@ class PetFilter(FilterSet):
         help_text="ISO 8601, UTC unless it says.",
     )
     q = TextFilter(method="by_text", help_text="Part of the name or of the breed, in any case.")
-    ordering = TotalOrderingFilter(
-        ["id", "name", "created_at", "updated_at"],
-        help_text="What to order by, `-` for descending; newest first unless given.",
-    )
 
     class Meta:
         model = Pet
@@ -124,9 +139,13 @@ class PetFilter(FilterSet):
         return queryset.filter(owner=Subquery(owner))
 
     def by_tag(self, queryset, name, value):
-        return queryset.filter(
-            id__in=PetTag.objects.filter(tag=value.strip().lower()).values("pet")
-        )
+        by = ordering_of(queryset)[0]
+        if by.lstrip("-") != "id":
+            return queryset.filter(id__in=PetTag.objects.filter(tag=value).values("pet"))
+        # In the order of the index of tags, which for one tag is that of the pets: a page is read
+        # off it.
+        tagged = queryset.filter(tag_index__tag=value).annotate(tagged=F("tag_index__pet_id"))
+        return tagged.order_by(by.replace("id", "tagged"))
 
     def by_text(self, queryset, name, value):
         return queryset.filter(Q(name__icontains=value) | Q(breed__icontains=value))
@@ -185,6 +204,37 @@ def leave_out_the_empty(request):
             del query[name]
     request.GET = query
     request.META["QUERY_STRING"] = query.urlencode()  # the links to other pages repeat it
+
+
+def given_filters(view):
+    """Return which filters the request of `view` gives and how, and their values by name.
+
+    How is `("is", value)` for one of a few, `("each", count)` for a list, whose values are named
+    "species 0", "species 1", …, and `("one", type)` for anything else.  None where a value is
+    wrong: that is for the filterset to tell.
+    """
+    query, filterset = view.request.query_params, getattr(view, "filterset_class", None)
+    if not query or filterset is None:
+        return (), {}
+    given, values = [], {}
+    for name, filter_ in filterset.base_filters.items():
+        if name not in query:
+            continue
+        field = filter_.field
+        try:
+            value = field.clean(field.widget.value_from_datadict(query, {}, name))
+        except forms.ValidationError:
+            return None
+        if isinstance(value, list):
+            value = list(dict.fromkeys(value))  # as often as anybody likes to repeat one
+            given.append((name, ("each", len(value))))
+            values |= {f"{name} {n}": each for n, each in enumerate(value)}
+        elif isinstance(filter_, django_filters.ChoiceFilter):
+            given.append((name, ("is", value)))
+        else:
+            given.append((name, ("one", type(value))))
+            values[name] = value
+    return tuple(given), values
 
 
 class UserFilter(FilterSet):

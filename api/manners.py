@@ -5,8 +5,9 @@ from functools import partial
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.response import Response
 
-from . import conditional, deprecation, idempotency, metadata, streams, throttling
+from . import compiled, conditional, deprecation, idempotency, metadata, streams, throttling
 from .filters import FilterBackend
+from .middleware import vary
 from .permissions import HasScope, required_scopes
 
 
@@ -14,17 +15,29 @@ class Manners:
     """Mixin before DRF's own view classes.
 
     A view that shows or changes one thing sets `subject` to it, a Versioned row: its version is
-    in the ETag.  A view of a list answers with `list_of`, and overrides `prepare` where its rows
-    need to be joined with something.
+    in the ETag.  A view of a list answers with `list`, or with `list_of` where it has rows that are
+    no queryset, and overrides `prepare` where its rows need to be joined with something.
+
+    A view with `rows_for(caller)`, the queryset of what it shows to somebody, is compiled
+    (compiled.py) as far as its serializer can be; what `get_queryset` or `filter_queryset` of its
+    own did besides would not be done.  `within` narrows that, by lookups, to what its
+    path names; `has_subject` says that what it shows one by one is Versioned; `gathered` names the
+    columns that have the ids of what a list within shows, by the source of its field.
     """
 
-    subject = None
+    subject, has_subject, within, gathered = None, False, {}, {}
 
     @property
     def scopes_wanted(self):
         """The scopes that this request needs, for the challenge of a 401."""
         judged = HasScope in self.permission_classes
         return required_scopes(self, self.request.method) if judged else []
+
+    def initialize_request(self, request, *args, **kwargs):
+        of_drf = super().initialize_request(request, *args, **kwargs)
+        # Asked for a dozen times; DRF would look in its own request first, and then in Django's.
+        of_drf.META, of_drf.method = request.META, request.method
+        return of_drf
 
     def perform_content_negotiation(self, request, force=False):
         if not force:
@@ -39,7 +52,8 @@ class Manners:
         super().initial(request, *args, **kwargs)
         if not hasattr(self, request.method.lower()):  # it is 405, whatever else is wrong
             return
-        FilterBackend().refuse_unknown(request, self)
+        if request.query_params:
+            FilterBackend().refuse_unknown(request, self)
         if request.method == "POST":
             conditional.check_collection(request)
             # DRF looks its handler up after this.
@@ -49,21 +63,39 @@ class Manners:
             request.data  # noqa: B018
 
     def list(self, request, *args, **kwargs):
-        return self.list_of(self.get_queryset())
+        answer = compiled.stream if streams.is_wanted(request) else compiled.page
+        return answer(self) or self.list_of(self.get_queryset())
+
+    def retrieve(self, request, *args, **kwargs):
+        found = compiled.one(self)
+        if found is None:
+            return super().retrieve(request, *args, **kwargs)
+        data, self.subject = found
+        self.check_object_permissions(request, self.subject)
+        return Response(data)
 
     def list_of(self, rows):
         """Answer with `rows`, a queryset or a list, filtered: a page, or all in a stream."""
         rows = self.filter_queryset(rows)
         if streams.is_wanted(self.request):
-            return streams.answer(self, rows)
+            return streams.answer(self, partial(self.batches, rows))
         page = self.paginate_queryset(rows)
         self.prepare(page)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def batches(self, rows, sizes):
+        """Yield what is shown of `rows` as lists of dicts of the lengths `sizes`."""
+        write = self.get_serializer().to_representation
+        for batch in self.paginator.batches(rows, sizes):
+            self.prepare(batch)
+            yield [write(row) for row in batch]
 
     def prepare(self, rows):
         """Attach to the `rows` about to be shown what they need, in as few queries for all."""
 
     def finalize_response(self, request, response, *args, **kwargs):
+        if "Vary" in self.headers:
+            vary(response, self.headers.pop("Vary"))
         response = super().finalize_response(request, response, *args, **kwargs)
         if response.status_code == 415:
             for name, value in metadata.accepted(self).items():

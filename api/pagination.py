@@ -7,7 +7,8 @@ another place in the order (by name, by the time of the change).  Nothing is cou
 import base64
 import json
 import re
-from datetime import date, datetime
+from datetime import date
+from functools import partial
 from itertools import islice
 
 from django.core import signing
@@ -23,7 +24,8 @@ FREE_PARAMETERS = {"cursor", "expand", "fields", "format", "page_size"}
 
 
 def encode(value):
-    return value.isoformat() if isinstance(value, date | datetime) else value
+    """Return `value` as JSON has it: a time in ISO 8601, as the serializers write it."""
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, date) else value
 
 
 class SinglePage(BasePagination):
@@ -78,16 +80,27 @@ class KeysetPagination(SinglePage):
     page_query_params = ("cursor", "page_size")
 
     def paginate_queryset(self, queryset, request, view=None):
-        self.request = request
-        self.ordering = ordering_of(queryset)
+        ordering = ordering_of(queryset)
+
+        def read(most, position, backwards):
+            rows = queryset
+            if position is not None:
+                rows = beyond(rows, ordering, position, backwards)
+            return list(rows[:most])
+
+        return self.turn_to(request, ordering, read, partial(position_of, ordering))
+
+    def turn_to(self, request, ordering, read, position_of):
+        """Return the rows of the page that `request` asks for, and keep the links around it.
+
+        `read(most, position, backwards)` returns rows beyond a position (None: from the first on),
+        `position_of(row)` where a row stands.
+        """
+        self.request, self.ordering, self.position_of = request, ordering, position_of
         self.signer = signing.Signer(salt=f"cursor:{self.fingerprint(request)}", sep=".")
         size = self.page_size(request)
         backwards, position = self.read_cursor(request)
-        if position is not None:
-            queryset = queryset.filter(self.beyond(position, backwards))
-        if backwards:
-            queryset = queryset.order_by(*map(reverse, self.ordering))
-        rows = list(queryset[: size + 1])
+        rows = read(size + 1, position, backwards)
         more, rows = len(rows) > size, rows[:size]
         if backwards:
             rows.reverse()
@@ -97,13 +110,12 @@ class KeysetPagination(SinglePage):
         return rows
 
     def batches(self, queryset, sizes):
-        self.ordering = ordering_of(queryset)
-        rest = queryset
+        ordering, rest = ordering_of(queryset), queryset
         for size in sizes:
             yield (batch := list(rest[:size]))
             if len(batch) < size:
                 return
-            rest = queryset.filter(self.beyond(self.position(batch[-1]), backwards=False))
+            rest = beyond(queryset, ordering, position_of(ordering, batch[-1]))
 
     def page_size(self, request):
         given = request.query_params.get("page_size")
@@ -137,31 +149,10 @@ class KeysetPagination(SinglePage):
 
     def link(self, row, backwards):
         """Return the URL of the page that begins beyond `row`."""
-        position = [encode(value) for value in self.position(row)]
+        position = [encode(value) for value in self.position_of(row)]
         payload = base64.urlsafe_b64encode(json.dumps([backwards, position]).encode())
         cursor = self.signer.sign(payload.decode().rstrip("="))
         return replace_query_param(self.request.build_absolute_uri(), "cursor", cursor)
-
-    def position(self, row):
-        """Return where `row` stands: its values of what the list is ordered by."""
-        names = [field.lstrip("-") for field in self.ordering]
-        return [row[name] if isinstance(row, dict) else getattr(row, name) for name in names]
-
-    def beyond(self, position, backwards):
-        """Return the condition for the rows after `position` in the (reversed) ordering."""
-        condition = Q()
-        for field, value in reversed(list(zip(self.ordering, position, strict=True))):
-            name = field.lstrip("-")
-            towards = "lt" if field.startswith("-") != backwards else "gt"
-            strictly = Q(**{f"{name}__{towards}": value})
-            # `a >= x AND (a > x OR …)` instead of `a > x OR (a = x AND …)`: the first part is a
-            # range that an index can be entered at.
-            condition = (
-                Q(**{f"{name}__{towards}e": value}) & (strictly | condition)
-                if condition
-                else strictly
-            )
-        return condition
 
     def get_schema_operation_parameters(self, view):
         return [
@@ -187,6 +178,29 @@ class KeysetPagination(SinglePage):
 
 def ordering_of(queryset):
     return queryset.query.order_by or queryset.model._meta.ordering
+
+
+def position_of(ordering, row):
+    """Return where `row` stands: its values of what the list is ordered by."""
+    names = [field.lstrip("-") for field in ordering]
+    return [row[name] if isinstance(row, dict) else getattr(row, name) for name in names]
+
+
+def beyond(rows, ordering, position, backwards=False):
+    """Return those of `rows`, a queryset, that follow a position; backwards, those before it, the
+    nearest first."""
+    condition = Q()
+    for field, value in reversed(list(zip(ordering, position, strict=True))):
+        name = field.lstrip("-")
+        towards = "lt" if field.startswith("-") != backwards else "gt"
+        strictly = Q(**{f"{name}__{towards}": value})
+        # `a >= x AND (a > x OR …)` instead of `a > x OR (a = x AND …)`: the first part is a range
+        # that an index can be entered at.
+        condition = (
+            Q(**{f"{name}__{towards}e": value}) & (strictly | condition) if condition else strictly
+        )
+    rows = rows.filter(condition)
+    return rows.order_by(*map(reverse, ordering)) if backwards else rows
 
 
 def reverse(field):

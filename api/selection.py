@@ -58,14 +58,14 @@ class Selective:
     @property
     def expanded_objects(self):
         """The objects whose scope this request needs for what it expands."""
-        if "expand" not in self.query_parameters:
+        if not self.request.query_params or "expand" not in self.query_parameters:
             return []
         wanted = names_in(self.request, "expand")
         return sorted({self.expandable[name].scope for name in wanted if name in self.expandable})
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
-        if self.query_parameters:
+        if request.query_params and self.query_parameters:
             self.selection = self.selected(request)
 
     def selected(self, request):

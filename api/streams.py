@@ -47,17 +47,16 @@ def is_wanted(request):
     return isinstance(request.accepted_renderer, StreamRenderer)
 
 
-def answer(view, rows):
-    """Answer `view`'s request with all of `rows`, a queryset in a total order or a list."""
+def answer(view, batches):
+    """Answer `view`'s request with a whole list: `batches(sizes)` yields what is shown of its rows
+    as lists of dicts of these lengths, and reads each when it is asked for."""
     request, renderer = view.request, view.request.accepted_renderer
     refuse_pages(view)
     leave_out_format(request._request)
-    serializer = view.get_serializer()
-    columns = columns_of(serializer, request) if renderer.format == "csv" else None
-    if request.method == "HEAD":  # asks what it would be: no row is read
-        stream = ()
-    else:
-        stream = Stream(view, rows, serializer, renderer.format, columns)
+    columns = columns_of(view.get_serializer(), request) if renderer.format == "csv" else None
+    # HEAD asks what it would be: no row is read.
+    is_read = request.method != "HEAD"
+    stream = Stream(request, batches, renderer.format, columns) if is_read else ()
     # The address of every list ends with what is in it.
     name = request.path.rstrip("/").rpartition("/")[2]
     return StreamingHttpResponse(
@@ -105,14 +104,13 @@ def columns_of(serializer, request):
 class Stream:
     """The body of an answer: iterate over it and close it, as a WSGI server does."""
 
-    def __init__(self, view, rows, serializer, format, columns):
-        self.view, self.serializer = view, serializer
-        self.format, self.columns = format, columns
-        self.request_id = view.request._request.request_id
-        self.reader = reader(view.request)
+    def __init__(self, request, batches, format, columns):
+        self.request, self.format, self.columns = request, format, columns
+        self.request_id = request._request.request_id
+        self.reader = reader(request)
         self.written, self.is_whole, self.failure = 0, False, None
         self.moved_at = time.monotonic()
-        batches = view.paginator.batches(rows, chain([FIRST_BATCH], repeat(BATCH)))
+        batches = batches(chain([FIRST_BATCH], repeat(BATCH)))
         batch = next(batches)
         if len(batch) == FIRST_BATCH:  # who gets all at once keeps no thread waiting
             self.enter()
@@ -159,18 +157,15 @@ class Stream:
 
     def encode(self, batch):
         """Return the bytes for the rows of `batch`."""
-        self.view.prepare(batch)
         text = io.StringIO(newline="")
-        rows = map(self.serializer.to_representation, batch)
-        formats.write(rows, self.format, text, self.columns, is_first=self.written == 0)
+        formats.write(batch, self.format, text, self.columns, is_first=self.written == 0)
         self.written += len(batch)
         return text.getvalue().encode(errors="backslashreplace")
 
     def unfinished(self):
         """Return a last line that no reader takes for a row: a quote or a brace stays open."""
         detail = f"The stream failed after {self.written} rows: what you have is not whole."
-        request = self.view.request._request
-        problem = errors.problem(request, 500, "internal_error", detail)
+        problem = errors.problem(self.request._request, 500, "internal_error", detail)
         if self.format == "csv":
             return f'"{problem["type"]} {detail} request_id {self.request_id}'.encode()
         return json.dumps(problem).removesuffix("}").encode()

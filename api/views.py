@@ -1,10 +1,10 @@
 """The resources: pets, users, the caller, and the reference data around them."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema, extend_schema_view
@@ -20,13 +20,14 @@ from rest_framework.views import APIView
 from accounts import leaks
 from accounts.authentication import InvalidCredential
 from accounts.deletion import delete_account
+from accounts.prepared import Prepared
 from accounts.sessions import must_show_again
 
-from . import conditional, serializers
+from . import compiled, conditional, serializers
 from .bulk import Bulk
-from .filters import BreedFilter, PetFilter, UserFilter
+from .filters import BreedFilter, PetFilter, UserFilter, given_filters
 from .manners import Manners
-from .models import Pet
+from .models import BreedCount, Pet, PetCount
 from .pagination import SinglePage
 from .permissions import (
     HasScope,
@@ -73,9 +74,13 @@ class PetViewSet(Bulk, Selective, Manners, viewsets.ModelViewSet):
     }
     lookup_value_regex = "[0-9]{1,18}"  # what fits a 64-bit column; more is not found
     queryset = Pet.objects.with_owner().order_by("-id")
+    has_subject = True
+
+    def rows_for(self, caller):
+        return self.queryset.visible_to(caller)
 
     def get_queryset(self):
-        pets = no_more_than(self, super().get_queryset().visible_to(self.request.user))
+        pets = no_more_than(self, self.rows_for(self.request.user))
         # What is about to change is locked: nothing comes between reading its version and writing
         # it.  And locked before its tags are deleted, as where both are changed: each waiting for
         # what the other holds, one of them would be ended by the database.
@@ -107,10 +112,13 @@ class PetViewSet(Bulk, Selective, Manners, viewsets.ModelViewSet):
     @action(detail=False, pagination_class=None, is_selective=False)
     def stats(self, request):
         """Count the pets you can see by species and by status; takes the filters of the list."""
-        pets = self.filter_queryset(self.get_queryset()).order_by()
-        rows = pets.values_list("species", "status").annotate(count=Count("*"))
+        rows = kept_counts(self)
+        if rows is None:
+            pets = self.filter_queryset(self.get_queryset()).order_by()
+            rows = pets.values_list("species", "status").annotate(count=Count("*"))
+            rows = rows.values_list("species", "status", "count")
         by_species, by_status = {}, {}
-        for species, state, count in rows.values_list("species", "status", "count"):
+        for species, state, count in rows:
             by_species[species] = by_species.get(species, 0) + count
             by_status[state] = by_status.get(state, 0) + count
         return Response(
@@ -120,6 +128,32 @@ class PetViewSet(Bulk, Selective, Manners, viewsets.ModelViewSet):
                 "by_status": dict(sorted(by_status.items())),
             }
         )
+
+
+def kept_counts(view):
+    """Return `(species, status, count)` of the pets that the request of `view` narrows its list to,
+    None where the database keeps no such counts.  One query of few rows, however many pets."""
+    given = given_filters(view)
+    if given is None:
+        return None
+    # The order of what is only counted does not matter.
+    filters = tuple(filter_ for filter_ in given[0] if filter_[0] != "ordering")
+    if not {name for name, _ in filters} <= {"owner", "species", "status"}:
+        return None
+    user = view.request.user
+    query = counts_query(compiled.kind_of(user), filters)
+    return query.raw(caller=user and user.pk, **given[1])
+
+
+@lru_cache(maxsize=100)
+def counts_query(kind, filters):
+    of_owner = any(name == "owner" for name, _ in filters)
+    counts = PetCount.objects.visible_to(compiled.CALLERS[kind], of_owner)
+    known = PetFilter({}, counts).filters
+    for name, how in filters:
+        counts = known[name].filter(counts, compiled.in_gaps(name, how))
+    counts = counts.values("species", "status").annotate(count=Sum("number")).filter(count__gt=0)
+    return Prepared(counts.values_list("species", "status", "count"))
 
 
 # What is needed of a pet whatever is shown: whose it is, its version, and where a page may end.
@@ -173,9 +207,13 @@ class UserViewSet(Selective, Manners, viewsets.ReadOnlyModelViewSet):
     lookup_field = "username"
     lookup_value_regex = USERNAME
     queryset = User.objects.filter(is_active=True).defer("password").order_by("id")
+    gathered = {"newest_pets": [f"newest_{n}" for n in range(NEWEST_PETS)]}
+
+    def rows_for(self, caller):
+        return with_pets(self.queryset.all(), caller, self.selection.shows)
 
     def get_queryset(self):
-        return with_pets(super().get_queryset(), self.request.user, self.selection.shows)
+        return self.rows_for(self.request.user)
 
     def prepare(self, users):
         if self.selection.shows("pets"):
@@ -192,8 +230,8 @@ def with_pets(users, caller, shows=lambda name: True):
     them; without one or the other where it `shows` not."""
     visible = Pet.objects.visible_to(caller)
     if shows("pet_count"):
-        pets = visible.filter(owner=OuterRef("pk")).order_by().values("owner")
-        count = pets.annotate(count=Count("*")).values("count")
+        counts = PetCount.objects.visible_to(caller, of_owner=True).filter(owner=OuterRef("pk"))
+        count = counts.values("owner").annotate(count=Sum("number")).values("count")
         users = users.annotate(pet_count=Coalesce(Subquery(count), 0))
     if shows("pets"):
         # A subquery for each of the newest: five steps down an index, however many there are.  A
@@ -229,6 +267,10 @@ class UserPetsView(Selective, Manners, GenericAPIView):
     expandable = PetViewSet.expandable
     prepare = PetViewSet.prepare
     queryset = PetViewSet.queryset
+    rows_for = PetViewSet.rows_for
+
+    def get_queryset(self):
+        return no_more_than(self, self.rows_for(self.request.user).filter(**self.within))
 
     @extend_schema(
         operation_id="users_pets_list",
@@ -237,8 +279,8 @@ class UserPetsView(Selective, Manners, GenericAPIView):
     )
     def get(self, request, username):
         owner = get_object_or_404(User.objects.only("id"), username=username, is_active=True)
-        pets = self.get_queryset().visible_to(request.user).filter(owner=owner)
-        return self.list_of(no_more_than(self, pets))
+        self.within = {"owner_id": owner.pk}
+        return self.list(request)
 
 
 class MeView(Manners, APIView):
@@ -345,10 +387,9 @@ class BreedsView(Selective, Manners, GenericAPIView):
     serializer_class = serializers.BreedSerializer
     filterset_class = BreedFilter
     queryset = (
-        Pet.objects.visible_to(None)
-        .exclude(breed="")
-        .values("species", "breed")
-        .annotate(pet_count=Count("*"))
+        BreedCount.objects.values("species", "breed")
+        .annotate(pet_count=Sum("number"))
+        .filter(pet_count__gt=0)
         .order_by("species", "breed")
     )
 

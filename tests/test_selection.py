@@ -238,8 +238,9 @@ def test_less_is_read_when_less_is_shown(get):
     (_, users) = queries(lambda: get(USERS, "?fields=username"))
     assert "api_pet" not in users
     (_, users) = queries(lambda: get(USERS, "?fields=pet_count"))
-    assert users.count('FROM "api_pet"') == 1
-    assert "COUNT" not in "".join(queries(lambda: get(USERS, "?fields=pets")))
+    assert 'FROM "api_pet"' not in users
+    assert "api_petcount" in users
+    assert "api_petcount" not in "".join(queries(lambda: get(USERS, "?fields=pets")))
 
 
 def test_another_choice_of_fields_is_another_etag(alice_with_key, world):
