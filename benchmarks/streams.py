@@ -7,18 +7,14 @@ itself: before the stream, and the most there was while it was read to the end.
 """
 
 import argparse
-import http.client
 import os
-import re
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from serving import Server, need, served, set_up
+
 GENERATED = 10_000
 LISTS = [
     "pets/",
@@ -64,79 +60,35 @@ def fill(count):
     return key
 
 
-class Server:
-    def __init__(self, key):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.headers = {"X-API-Key": key}
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"),
-                *("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
-                *("--blocking-threads", "16", "--backpressure", "512"),
-                *("--workers-kill-timeout", "3", "--log-level", "warning"),
-                "project.wsgi:application",
-            ],
-            cwd=ROOT,
-            env=os.environ,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for _ in range(300):
-            try:
-                self.ask("species/")
-                return
-            except OSError:
-                time.sleep(0.1)
-        sys.exit("The server does not answer.")
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(timeout=30)
-
-    def ask(self, path, watch=None, **headers):
-        """Return the seconds to the first byte of the body; with `watch`, all is read before."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
-        started = time.perf_counter()
-        connection.request("GET", f"/api/v1/{path}", headers=self.headers | headers)
-        answer = connection.getresponse()
-        if answer.status != 200:
-            sys.exit(f"{path} is answered {answer.status}: {answer.read()}")
-        answer.read(1)
-        first = time.perf_counter() - started
-        while watch and answer.read(1 << 20):
-            watch()
-        connection.close()
-        if not watch:
-            time.sleep(0.3)  # it is seen only now that the stream was given up, and its work ends
-        return first
-
-    def memory(self):
-        """Return the memory in bytes that the serving process holds for itself."""
-        sizes = [0]
-        for status in Path("/proc").glob("[0-9]*/status"):
-            try:
-                text = status.read_text()
-            except OSError:
-                continue
-            if re.search(rf"^PPid:\s+{self.process.pid}$", text, re.MULTILINE):
-                found = re.search(r"RssAnon:\s+(\d+) kB", text)
-                sizes.append(int(found[1]) * 1024 if found else 0)
-        return max(sizes)
+def ask(server, key, path, watch=None, **headers):
+    """Return the seconds to the first byte of the body; with `watch`, all is read before."""
+    connection = server.connect()
+    started = time.perf_counter()
+    connection.request("GET", f"/api/v1/{path}", headers=headers | {"X-API-Key": key})
+    answer = connection.getresponse()
+    if answer.status != 200:
+        sys.exit(f"{path} is answered {answer.status}: {answer.read()}")
+    answer.read(1)
+    first = time.perf_counter() - started
+    while watch and answer.read(1 << 20):
+        watch()
+    connection.close()
+    if not watch:
+        time.sleep(0.3)  # it is seen only now that the stream was given up, and its work ends
+    return first
 
 
-def first_bytes(server, rounds):
+def first_bytes(server, key, rounds):
     print(f"{'first byte, ms':<46}{'CSV':>8}{'most':>8}{'NDJSON':>8}{'most':>8}")
     for path in LISTS:
         cells = []
         for kind in ("text/csv", "application/x-ndjson"):
-            times = [server.ask(path, Accept=kind) * 1000 for _ in range(rounds)]
+            times = [ask(server, key, path, Accept=kind) * 1000 for _ in range(rounds)]
             cells += [f"{statistics.median(times):>8.0f}", f"{max(times):>8.0f}"]
         print(f"{path:<46}{''.join(cells)}", flush=True)
 
 
-def whole(server, count, kinds):
+def whole(server, key, count, kinds):
     print(f"\n{'to the end':<20}{'rows/s':>10}{'memory before':>16}{'at most':>10}{'after':>8}  MB")
     for kind in kinds:
         media, _, coding = kind.partition("+")
@@ -150,7 +102,8 @@ def whole(server, count, kinds):
 
         accept = {"csv": "text/csv", "ndjson": "application/x-ndjson"}[media]
         started = time.perf_counter()
-        server.ask("pets/", watch, **{"Accept": accept, "Accept-Encoding": coding or "identity"})
+        headers = {"Accept": accept, "Accept-Encoding": coding or "identity"}
+        ask(server, key, "pets/", watch, **headers)
         rate = count / (time.perf_counter() - started)
         cells = [f"{size / 1e6:>{width}.0f}" for size, width in ((before, 16), (max(peak), 10))]
         print(f"{kind:<20}{rate:>10,.0f}{''.join(cells)}{server.memory() / 1e6:>8.0f}", flush=True)
@@ -164,15 +117,10 @@ def main():
         "--whole", nargs="*", default=["csv", "ndjson", "csv+gzip", "csv+br", "csv+zstd"]
     )
     options = parser.parse_args()
-    if not Path("/proc/self/status").exists():
-        sys.exit("Memory is read from /proc, which this system lacks.")
+    need(wrk=False)
+    database = {name: value for name, value in os.environ.items() if name == "DATABASE_URL"}
     with tempfile.TemporaryDirectory() as folder:
-        os.environ |= {"VAR_DIR": folder, "DJANGO_SETTINGS_MODULE": "project.settings"}
-        os.environ |= {"TASKS_URL": "immediate://", "LOG_LEVEL": "WARNING"}
-        sys.path.insert(0, str(ROOT))
-        import django
-
-        django.setup()
+        set_up(folder, LOG_LEVEL="WARNING", **database)
         key = fill(options.rows)
         from django.db import connection
 
@@ -181,12 +129,10 @@ def main():
         count = Pet.objects.filter(is_public=True).count()
         connection.close()
         print(f"{count:,} pets on {connection.vendor}\n")
-        server = Server(key)
-        try:
-            first_bytes(server, options.rounds)
-            whole(server, count, options.whole)
-        finally:
-            server.stop()
+        with Server("Pawprint", served(workers=1)) as server:
+            server.wait()
+            first_bytes(server, key, options.rounds)
+            whole(server, key, count, options.whole)
 
 
 if __name__ == "__main__":
