@@ -1,8 +1,11 @@
 """The WSGI application: DRF is synchronous, so this is the one to serve."""
 
+import contextlib
+import io
 import os
 
 import django
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import connection
 from django.utils.http import parse_header_parameters
@@ -25,11 +28,11 @@ class Request(WSGIRequest):
         )
 
 
-# Python runs one thread at a time: with more of them at work less is done, and the unlucky wait long
-# (2 of 16 answer half as much again as all 16, and the slowest in half the time).  A database
-# elsewhere is waited for, and others go on meanwhile.  The server has more threads all the same: for
-# slow readers of streams, who are out of this; for slow senders and other people's servers, which
-# nobody else waits for longer than this (seconds).
+# Python runs one thread at a time: with more of them at work less is done, and the unlucky wait
+# long (2 of 16 answer half as much again as all 16, and the slowest in half the time).  A database
+# elsewhere is waited for, and others go on meanwhile.  The server has more threads all the same:
+# for slow senders and readers, who are out of this, and for other people's servers, for which
+# nobody else waits longer than this (seconds).
 AT_WORK = {"sqlite": 2}.get(connection.vendor, 8)
 PATIENCE = 0.3
 at_work = Turns(AT_WORK)
@@ -39,8 +42,17 @@ class Handler(WSGIHandler):
     request_class = Request
 
     def __call__(self, environ, start_response):
+        receive(environ)
         with at_work.taken(PATIENCE):
             return super().__call__(environ, start_response)
+
+
+def receive(environ):
+    """Read the body of a request to its end, if it is one that will be read."""
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if length.isdecimal() and 0 < int(length) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        with contextlib.suppress(OSError):  # the caller has gone: whoever reads it will notice
+            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
 
 
 django.setup(set_prefix=False)
