@@ -2,7 +2,7 @@
 
 Each file is imported twice into an SQLite database of its own, so that the first run creates
 every pet and the second finds nothing to do.  Memory is what the process holds at most for
-itself: it rises until SQLite's cache is full (32 MB, see project/settings.py) and stays there.
+itself: it rises until SQLite's cache is full (4 MB, see project/settings.py) and stays there.
 Pages of the database file that are mapped, which the kernel may take back, are not counted.
 """
 

@@ -253,6 +253,8 @@ else:
         "prepare_threshold": 3,
         **_database.get("OPTIONS", {}),
     }
+    if _database["OPTIONS"]["prepare_threshold"] == "None":  # in a URL everything is text
+        _database["OPTIONS"]["prepare_threshold"] = None
 if "postgresql" in _database["ENGINE"]:
     needs("psycopg", "DATABASE_URL")
 _cache = address("CACHE_URL", env.cache_url, "locmemcache://pawprint")

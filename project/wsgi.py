@@ -28,11 +28,10 @@ class Request(WSGIRequest):
         )
 
 
-# Python runs one thread at a time: with more of them at work less is done, and the unlucky wait
-# long (2 of 16 answer half as much again as all 16, and the slowest in half the time).  A database
-# elsewhere is waited for, and others go on meanwhile.  The server has more threads all the same:
-# for slow senders and readers, who are out of this, and for other people's servers, for which
-# nobody else waits longer than this (seconds).
+# Python runs one thread at a time: with more of them at work no more is done, the slowest wait
+# three times as long, and memory grows.  A database elsewhere is waited for, and others go on
+# meanwhile.  The server has more threads all the same: for slow senders and readers, who are out of
+# this, and for other people's servers, for which nobody else waits longer than this (seconds).
 AT_WORK = {"sqlite": 2}.get(connection.vendor, 8)
 PATIENCE = 0.3
 at_work = Turns(AT_WORK)

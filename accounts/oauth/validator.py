@@ -16,11 +16,13 @@ from oauth2_provider.settings import oauth2_settings
 from oauth2_provider.utils import jwk_from_pem
 from oauthlib.oauth2.rfc6749 import errors
 
+from ..insertion import PreparedInsert
 from ..models import AccessToken, Application, DeviceGrant, Grant, RefreshToken
 from .requests import read_basic
 
 VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
 LAST_USED_PRECISION = timedelta(minutes=1)
+insertion = PreparedInsert(AccessToken)
 
 
 class OAuth2Validator(BaseValidator):
@@ -132,10 +134,7 @@ class OAuth2Validator(BaseValidator):
             resource=request.resource,
         )
         self._set_token_value(access_token, token["access_token"])
-        # Without RETURNING, SQLite's write lock is not held while the thread waits for its turn:
-        # the slowest of many at once wait a tenth of the time.
-        columns = AccessToken._meta.concrete_fields[1:]
-        AccessToken._base_manager._insert([access_token], columns, using="default")
+        insertion.insert(access_token)
         return access_token
 
     # --- Refresh tokens (RFC 6749 §6, RFC 9700 §4.14) ------------------------------------------
