@@ -20,6 +20,7 @@ print(json.dumps({
     "checks": [check.id for check in run_checks()],
     "debug": s.DEBUG,
     "engine": s.DATABASES["default"]["ENGINE"],
+    "options": s.DATABASES["default"]["OPTIONS"],
     "hosts": s.ALLOWED_HOSTS,
     "secure": s.SESSION_COOKIE_SECURE,
     "tasks": s.TASKS["default"]["BACKEND"],
@@ -54,6 +55,14 @@ def test_nothing_set_is_the_embedded_edition(tmp_path):
     assert state["engine"] == "project.sqlite"
     assert state["tasks"] == "django_tasks_db.DatabaseBackend"
     assert "127.0.0.1" in state["hosts"]
+
+
+@pytest.mark.parametrize(("query", "threshold"), [("", 3), ("?prepare_threshold=None", None)])
+def test_prepared_statements_can_be_left_out_for_a_pooler(tmp_path, query, threshold):
+    pytest.importorskip("psycopg", reason="psycopg is in requirements/production.txt alone")
+    url = f"postgres://somebody@127.0.0.1/pawprint{query}"
+    options = start(tmp_path / "var", DATABASE_URL=url)["options"]
+    assert options["prepare_threshold"] == threshold
 
 
 def test_secrets_are_made_once_and_are_their_owners_alone(tmp_path):
