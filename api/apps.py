@@ -1,7 +1,7 @@
 """The api app: what callers may do."""
 
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class ApiConfig(AppConfig):
@@ -15,4 +15,5 @@ class ApiConfig(AppConfig):
         from .idempotency import forget_lapsed
 
         cleaning_up.connect(forget_lapsed)
+        pre_migrate.connect(counts.remove, sender=self)
         post_migrate.connect(counts.ensure, sender=self)

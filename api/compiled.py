@@ -11,6 +11,7 @@ What comes out is byte for byte what the serializer writes (tests/test_compiled.
 not known here is not compiled: `page` and `one` return None, and the view goes the long way.
 """
 
+import contextlib
 from datetime import date, datetime
 from functools import partial
 from itertools import repeat
@@ -364,7 +365,8 @@ def kept(things, key, make):
     except KeyError:
         made = make()
     if len(things) >= MOST:
-        things.clear()
+        with contextlib.suppress(RuntimeError, StopIteration):  # another thread is at it
+            things.pop(next(iter(things)), None)
     things[key] = made
     return made
 

@@ -21,10 +21,20 @@ COUNTED = ["owner_id", "species", "status", "breed", "is_public"]
 NAMES = ["api_pet_added", "api_pet_changed", "api_pet_removed"]  # of the triggers
 
 
-def ensure(using, **kwargs):
-    """Set up the triggers where they are missing, and count what is there.
+def remove(using, plan=(), **kwargs):
+    """Take the triggers away, before migrations: what they write to may change, or go.  Without
+    a migration to be done nothing is."""
+    connection = connections[using]
+    if plan and "api_pet" in connection.introspection.table_names():
+        with transaction.atomic(using), connection.cursor() as cursor:
+            for name in NAMES:
+                cursor.execute(REMOVE[connection.vendor].format(name))
 
-    After each migration: whatever makes SQLite write a table anew leaves its triggers behind.
+
+def ensure(using, **kwargs):
+    """Set up the triggers where they are missing, and count what is there: after migrations.
+
+    Until it is done, which takes some seconds for a million pets, nobody else writes pets.
     """
     connection = connections[using]
     if "api_petcount" not in connection.introspection.table_names():
@@ -38,7 +48,9 @@ def ensure(using, **kwargs):
 
 
 def recount(cursor):
-    """Count all pets anew."""
+    """Count all pets anew, in a transaction: until its end nobody else writes pets."""
+    if cursor.db.vendor == "postgresql":  # SQLite's transactions begin with a lock
+        cursor.execute(LOCK)
     for table in ("api_petcount", "api_breedcount"):
         cursor.execute(f"DELETE FROM {table}")
     for table, values, condition in COUNTS:
@@ -145,8 +157,13 @@ def loop(pets, table, values, condition):
 
 TRIGGERS = {"sqlite": on_sqlite, "postgresql": on_postgresql}
 THERE = {
-    "sqlite": "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'api_pet'",
-    "postgresql": "SELECT count(*) FROM pg_trigger WHERE tgname IN"
-    " ('api_pet_added', 'api_pet_changed', 'api_pet_removed')"
+    "sqlite": "SELECT count(*) FROM sqlite_master"
+    f" WHERE type = 'trigger' AND name IN {tuple(NAMES)}",
+    "postgresql": f"SELECT count(*) FROM pg_trigger WHERE tgname IN {tuple(NAMES)}"
     " AND tgrelid = to_regclass('api_pet')",
 }
+REMOVE = {
+    "sqlite": "DROP TRIGGER IF EXISTS {}",
+    "postgresql": "DROP TRIGGER IF EXISTS {} ON api_pet",
+}
+LOCK = "LOCK TABLE api_pet IN SHARE ROW EXCLUSIVE MODE"

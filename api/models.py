@@ -175,7 +175,7 @@ class Pet(Versioned):
         # index, and nothing is sorted.
         indexes = [
             # With what may be seen: the newest of each of many owners are found in the index alone.
-            models.Index(fields=["owner", "id", "is_public"], name="pet_owner_idx"),
+            models.Index(fields=["owner", "id", "is_public"], name="pet_owner_newest_idx"),
             models.Index(fields=["owner", "name", "id"], name="pet_owner_name_idx"),
             models.Index(fields=["species", "id"], name="pet_species_idx"),
             models.Index(Lower("breed"), "id", name="pet_breed_idx"),

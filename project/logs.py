@@ -36,7 +36,7 @@ def as_text(event):
     """As structlog.dev.ConsoleRenderer without colours."""
     rest = dict(event)
     head = (
-        f"{rest.pop('timestamp')} [{rest.pop('level'):9}] {rest.pop('event'):30} "
+        f"{rest.pop('timestamp')} [{rest.pop('level'):9}] {rest.pop('event')!s:30} "
         f"[{rest.pop('logger')}]"
     )
     return " ".join([head, *(f"{name}={plainly(rest[name])}" for name in sorted(rest))])

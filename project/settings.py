@@ -251,6 +251,10 @@ else:
     _database["OPTIONS"] = {
         "server_side_binding": True,
         "prepare_threshold": 3,
+        # Who went without a word is noticed within two minutes.
+        "keepalives_idle": 60,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
         **_database.get("OPTIONS", {}),
     }
     if _database["OPTIONS"]["prepare_threshold"] == "None":  # in a URL everything is text

@@ -78,9 +78,9 @@ def is_a_programs(request):
 
 
 def wants_a_page(accepts, query):
-    # `text/html`, or anything of `text/`; and `format=api`, however it is written.
+    # HTML in any way, or anything of `text/`; and `format=api`, however it is written.
     accepts = accepts.lower()
-    return "text/html" in accepts or "text/*" in accepts or "format" in unquote_plus(query)
+    return "html" in accepts or "text/*" in accepts or "format" in unquote_plus(query)
 
 
 def common(request):

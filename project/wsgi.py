@@ -1,6 +1,7 @@
 """The WSGI application: DRF is synchronous, so this is the one to serve."""
 
 import contextlib
+import gc
 import io
 import os
 
@@ -56,3 +57,6 @@ def receive(environ):
 
 django.setup(set_prefix=False)
 application = Handler()
+# What is there by now stays: Python need not look at it again each time it looks for garbage.
+gc.collect()
+gc.freeze()

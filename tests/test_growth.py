@@ -8,6 +8,7 @@ import threading
 from datetime import date, timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import Count, Sum
 from django.test.utils import CaptureQueriesContext
@@ -232,3 +233,24 @@ def test_nobody_waits_for_a_count_that_another_is_writing(alice):
         assert not other.is_alive()
     assert_counted()
     assert PetCount.objects.filter(owner=0).count() == 2
+
+
+def test_the_command_counts_anew(shelter, capsys):
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE api_petcount SET number = number + 1")
+        cursor.execute("DELETE FROM api_breedcount")
+    call_command("recount_pets")
+    assert f"{Pet.objects.count():,} pets are counted." in capsys.readouterr().out
+    assert_counted()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_migrates_back_can_go_on_writing_pets(alice):
+    call_command("migrate", "api", "0002", verbosity=0)
+    try:
+        make_pet(alice)
+    finally:
+        call_command("migrate", "api", verbosity=0)
+    assert_counted()
+    make_pet(alice)
+    assert_counted()

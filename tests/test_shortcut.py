@@ -223,6 +223,7 @@ def test_both_ways_refuse_a_host_that_is_not_ours_alike(ways, db, host):
         (SPECIES, {"Accept": "text/html"}),
         (SPECIES, {"Accept": "application/json;q=0.5, TEXT/HTML;q=0.4"}),
         (SPECIES, {"Accept": "text/*"}),
+        (SPECIES, {"Accept": "*/html"}),
         (f"{SPECIES}?format=api", {}),
         (f"{SPECIES}?f%6frmat=%61pi", {}),
     ],

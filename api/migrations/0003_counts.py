@@ -30,14 +30,6 @@ class Migration(migrations.Migration):
                 ('number', models.IntegerField()),
             ],
         ),
-        migrations.RemoveIndex(
-            model_name='pet',
-            name='pet_breeds_idx',
-        ),
-        migrations.RemoveIndex(
-            model_name='pet',
-            name='pet_owner_public_idx',
-        ),
         migrations.AddIndex(
             model_name='breedcount',
             index=models.Index(fields=['species', 'breed'], name='breedcount_idx'),
@@ -46,12 +38,21 @@ class Migration(migrations.Migration):
             model_name='petcount',
             index=models.Index(fields=['owner', 'species', 'status', 'is_public'], name='petcount_idx'),
         ),
+        migrations.AddIndex(
+            model_name='pet',
+            index=models.Index(fields=['owner', 'id', 'is_public'], name='pet_owner_newest_idx'),
+        ),
+        # Last: to drop one keeps readers out until all is done.
+        migrations.RemoveIndex(
+            model_name='pet',
+            name='pet_breeds_idx',
+        ),
+        migrations.RemoveIndex(
+            model_name='pet',
+            name='pet_owner_public_idx',
+        ),
         migrations.RemoveIndex(
             model_name='pet',
             name='pet_owner_idx',
-        ),
-        migrations.AddIndex(
-            model_name='pet',
-            index=models.Index(fields=['owner', 'id', 'is_public'], name='pet_owner_idx'),
         ),
     ]

@@ -39,6 +39,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return cursor
 
     def _start_transaction_under_autocommit(self):
+        self.pass_on()  # what SQLite ended by itself, after some errors
         self.has_turn = turns.take(self.patience)
         try:
             super()._start_transaction_under_autocommit()
