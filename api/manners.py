@@ -20,9 +20,9 @@ class Manners:
 
     A view with `rows_for(caller)`, the queryset of what it shows to somebody, is compiled
     (compiled.py) as far as its serializer can be; what `get_queryset` or `filter_queryset` of its
-    own did besides would not be done.  `within` narrows that, by lookups, to what its
-    path names; `has_subject` says that what it shows one by one is Versioned; `gathered` names the
-    columns that have the ids of what a list within shows, by the source of its field.
+    own did besides would not be done.  `within` narrows that, by lookups, to what its path names;
+    `has_subject` says that what it shows one by one is Versioned; `gathered` names the columns that
+    have the ids of what a list within shows, by the source of its field.
     """
 
     subject, has_subject, within, gathered = None, False, {}, {}
