@@ -71,6 +71,8 @@ def if_match(tag):
 
 @pytest.fixture
 def path_of(rex, secret_cat):
+    # Not of this second: Last-Modified would change when it is over.
+    Pet.objects.update(updated_at=CHANGED)
     return lambda route: address(route, pk=rex.pk, username="alice")
 
 
