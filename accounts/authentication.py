@@ -8,6 +8,7 @@ import base64
 import contextlib
 import hashlib
 from datetime import timedelta
+from functools import lru_cache
 
 from django.conf import settings
 from django.db.models import CharField
@@ -165,9 +166,16 @@ class CredentialAuthentication(BaseAuthentication):
 
 def bearer_challenge(**parameters):
     """Return a challenge of RFC 6750 §3 that leads to the API's metadata (RFC 9728 §5.1)."""
-    url = f"{settings.PUBLIC_URL}/.well-known/oauth-protected-resource"
+    return challenge(settings.PUBLIC_URL, tuple(parameters.items()))
+
+
+@lru_cache(maxsize=100)  # there are few, and strangers can ask for as many as they like
+def challenge(public_url, parameters):
     return build_bearer_challenge(
-        None, oauth2_error=parameters, realm="pawprint", resource_metadata_url=url
+        None,
+        oauth2_error=dict(parameters),
+        realm="pawprint",
+        resource_metadata_url=f"{public_url}/.well-known/oauth-protected-resource",
     )
 
 

@@ -7,7 +7,6 @@ token (RFC 7592), `pawcs_` a client secret.  The prefix and the checksum let sec
 recognise them, and let the server refuse a mistyped one without asking the database.
 """
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -167,4 +166,4 @@ def digest(secret, pepper):
     pepper = settings.CREDENTIAL_PEPPERS.get(int(pepper))
     if pepper is None:
         return None
-    return hmac.new(pepper.encode(), secret.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(pepper.encode(), secret.encode(), "sha256").hex()

@@ -5,6 +5,7 @@ later means rewriting its tables; most have fields of our own.
 """
 
 import contextlib
+import hmac
 import ipaddress
 import re
 import secrets
@@ -22,7 +23,6 @@ from django.db import IntegrityError, OperationalError, models, transaction
 from django.db.models.functions import Length, Lower
 from django.db.models.lookups import Exact
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 from oauth2_provider.models import (
     AbstractAccessToken,
     AbstractApplication,
@@ -289,7 +289,7 @@ class ApiKey(models.Model):
     def matches(self, key):
         """Return whether `key` is this key, in constant time."""
         expected = keys.digest(key, self.pepper)
-        return expected is not None and constant_time_compare(expected, self.digest)
+        return expected is not None and hmac.compare_digest(expected, self.digest)
 
     def allow_scopes(self, scopes):
         """Return whether every one of `scopes` was granted; access tokens answer this too."""

@@ -7,11 +7,15 @@ writes it, here as everywhere, and reads what comes back: only not each time.
     NAMED.rows(name="Rex")
 """
 
-import re
+from datetime import UTC
+from functools import partial
+from operator import itemgetter
 
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.models import Expression
+from django.db.backends.sqlite3.base import DatabaseOperations
+from django.db.models import Expression, JSONField
 from django.db.models.base import ModelState
+from django.db.models.expressions import Col
 
 
 class Gap(Expression):
@@ -53,25 +57,21 @@ class Prepared:
         sql, self.parameters = compiler.as_sql()
         columns = [column for column, *_ in compiler.select[: compiler.col_count]]
         self.converters = [
-            (place, convert, column)
+            (place, quick, column)
             for place, (converts, column) in compiler.get_converters(columns).items()
             for convert in converts
+            if (quick := quicker(convert, column))
         ]
         if self.queryset._fields is None:
-            annotations = (compiler.annotation_col_map or {}).items()
+            annotations = compiler.annotation_col_map or {}
             self.make = maker(compiler.klass_info, compiler.select, annotations)
-        # By name: for SQLite, Django searches SQL for every %s each time, which takes as long as
-        # the query; names it has Python put in at once.
-        names = [f"p{n}" for n in range(len(self.parameters))]
-        places = iter(names)
-        self.named_sql = re.sub(r"(?<!%)%s", lambda _: f"%({next(places)})s", sql)
-        parts = dict(zip(names, self.parameters, strict=True))
-        self.fixed = {name: part for name, part in parts.items() if not isinstance(part, Gap)}
+        self.template = [None if isinstance(part, Gap) else part for part in self.parameters]
         self.gaps = [
-            (name, gap.name, gap.output_field.get_db_prep_value)
-            for name, gap in parts.items()
-            if isinstance(gap, Gap)
+            (place, part.name, part.output_field.get_db_prep_value)
+            for place, part in enumerate(self.parameters)
+            if isinstance(part, Gap)
         ]
+        self.native_sql = in_words_of(self.unopened, sql, self.parameters)
         # Last: whoever sees it finds the rest.  Two that write at once set the same.
         self.sql = sql
 
@@ -79,11 +79,13 @@ class Prepared:
         """Return the rows as a list of tuples, as the database gives them."""
         self.write()
         connection = connections[DEFAULT_DB_ALIAS]
-        parameters = self.fixed.copy()
+        parameters = self.template.copy()
         for place, name, prepare in self.gaps:
             parameters[place] = prepare(values[name], connection)
+        if not connection.queries_logged:
+            return run_directly(connection, fetch, self.native_sql, parameters)
         with connection.cursor() as cursor:
-            cursor.execute(self.named_sql, parameters)
+            cursor.execute(self.sql, parameters)
             return cursor.fetchall()
 
     def rows(self, **values):
@@ -106,7 +108,66 @@ class Prepared:
         return self.make(rows[0]) if rows else None
 
 
-def maker(info, select, annotations=()):
+def quicker(convert, column):
+    """Return what converts as Django's `convert` does, None where there is nothing to do.
+
+    SQLite's module has made times and truth of a column already, by its declared type; the times
+    are in UTC, without saying so.
+    """
+    kept = column.target if isinstance(column, Col) else None
+    of_sqlite = getattr(convert, "__func__", None)
+    if kept is not None and of_sqlite is DatabaseOperations.convert_booleanfield_value:
+        return None
+    is_time = of_sqlite is DatabaseOperations.convert_datetimefield_value
+    if kept is not None and is_time and connections.settings[DEFAULT_DB_ALIAS]["TIME_ZONE"] is None:
+        return as_utc
+    if isinstance(kept, JSONField):
+        return lambda text, *about: [] if text == "[]" else convert(text, *about)
+    return convert
+
+
+def as_utc(value, column, connection):
+    return value and value.replace(tzinfo=UTC)
+
+
+def run_directly(connection, run, sql, parameters):
+    """Return what `run(sql, parameters, many, context)` does, with SQL `in_words_of` the database.
+
+    As by a cursor of Django's, which takes as long as the database: it translates the SQL, and
+    hands it through four functions.
+    """
+    connection.validate_no_broken_transaction()
+    connection.close_if_health_check_failed()
+    if connection.connection is None:
+        connection.ensure_connection()
+    for wrapper in reversed(connection.execute_wrappers):
+        run = partial(wrapper, run)
+    with connection.wrap_database_errors:
+        return run(sql, parameters, False, {"connection": connection})
+
+
+def in_words_of(connection, sql, parameters):
+    """Return what the ORM wrote with the marks for `parameters` that the database's module has."""
+    return sql % (("?",) * len(parameters)) if connection.vendor == "sqlite" else sql
+
+
+def fetch(sql, parameters, many, context):
+    connection = context["connection"]
+    if connection.vendor == "sqlite":  # which makes a cursor in one step with asking
+        return connection.connection.execute(sql, parameters).fetchall()
+    with connection.create_cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall()
+
+
+def values_at(*places):
+    """Return a function that gives the tuple of what stands at `places` of a row."""
+    if len(places) == 1:  # of which itemgetter makes no tuple
+        return lambda row: (row[places[0]],)
+    return itemgetter(*places)
+
+
+def maker(info, select, annotations=None):
     """Return a function that makes a model's object of a row, with those that are joined with it.
 
     `info` is what the ORM's compiler knows of the model, `select` and `annotations` its columns.
@@ -116,7 +177,8 @@ def maker(info, select, annotations=()):
     model, alias = info["model"], DEFAULT_DB_ALIAS
     columns = {select[place][0].target.attname: place for place in info["select_fields"]}
     pk = columns[model._meta.pk.attname]
-    columns = [*columns.items(), *annotations]
+    columns |= annotations or {}
+    names, values = tuple(columns), values_at(*columns.values())
     joined = [
         (maker(other, select), other["local_setter"], other["remote_setter"])
         for other in info.get("related_klass_infos", ())
@@ -128,7 +190,7 @@ def maker(info, select, annotations=()):
         made = model.__new__(model)
         state = made._state = ModelState()
         state.adding, state.db = False, alias
-        vars(made).update({name: row[place] for name, place in columns})
+        vars(made).update(zip(names, values(row), strict=True))
         for make_other, set_here, set_there in joined:
             other = make_other(row)
             set_here(made, other)

@@ -26,6 +26,7 @@ class Budget:
 
     def __init__(self, name, amount, seconds, strict=True):
         self.name, self.amount, self.seconds, self.strict = name, amount, seconds, strict
+        self.policy = f'"{name}";q={amount};w={seconds}'
 
     def spend(self, identity):
         """Use one try of `identity`; return 0, or the seconds to wait when none was left."""
@@ -77,7 +78,7 @@ class Charge(NamedTuple):
         """
         budget = self.budget
         return {
-            "RateLimit-Policy": f'"{budget.name}";q={budget.amount};w={budget.seconds}',
+            "RateLimit-Policy": budget.policy,
             "RateLimit": f'"{budget.name}";r={max(0, self.left)};t={self.reset}',
         }
 
@@ -88,7 +89,12 @@ def limit(name):
     An outage of Redis stops nobody: what it guards is the server's time, and no secret.
     """
     rate = settings.RATE_LIMITS[name]
-    return Budget(name, *rate, strict=False) if rate else None
+    return open_budget(name, *rate) if rate else None
+
+
+@lru_cache(maxsize=100)
+def open_budget(name, amount, seconds):
+    return Budget(name, amount, seconds, strict=False)
 
 
 @lru_cache(maxsize=10_000)

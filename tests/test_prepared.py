@@ -7,12 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 
 import pytest
-from django.db import connection, connections, models
+from django.db import (
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    connections,
+    models,
+    transaction,
+)
 from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce, Concat
 from django.db.models.sql.compiler import SQLCompiler
+from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
+from accounts.insertion import PreparedInsert
 from accounts.models import AccessToken, ApiKey, User
 from accounts.prepared import Gap, Prepared
 from api.models import Pet
@@ -225,3 +235,55 @@ def test_the_connection_of_a_thread_ends_with_the_thread(alice):
         its_own = threads.submit(ask).result()
     gc.collect()
     assert its_own() is None
+
+
+# --- Inserted rows -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"name": "Ω", "tags": ["a", "é"], "birth_date": date(2020, 2, 29), "size": "small"},
+        {"mixed_breed": True, "is_public": False, "size": None, "birth_date": None},
+        # What is of another kind than its field is made of it, as ever.
+        {"name": 5, "mixed_breed": 1, "birth_date": "2020-02-29", "is_public": "1"},
+    ],
+)
+def test_a_row_is_inserted_as_save_inserts_it(alice, values):
+    rows = [Pet(owner=alice, species="dog", **values) for _ in range(2)]
+    PreparedInsert(Pet).insert(rows[0])
+    rows[1].save()
+    assert [row.pk for row in rows] == [*Pet.objects.order_by("id").values_list("id", flat=True)]
+    kept = list(Pet.objects.order_by("id").values())
+    own = {"id", "created_at", "updated_at", "version"}
+    quick, usual = ({k: v for k, v in row.items() if k not in own} for row in kept)
+    assert quick == usual
+    assert rows[0].created_at == kept[0]["created_at"]
+    assert not rows[0]._state.adding
+
+
+def test_what_cannot_be_kept_is_an_error_of_django(alice):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        PreparedInsert(Pet).insert(Pet(species="dog"))
+    with pytest.raises((TypeError, ValueError)):
+        PreparedInsert(Pet).insert(Pet(owner=alice, species="dog", owner_id="x"))
+
+
+def test_in_a_transaction_that_has_failed_nothing_is_asked(alice):
+    prepared = Prepared(User.objects.filter(id=Gap("id", NUMBER)))
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        with pytest.raises(TransactionManagementError):
+            prepared.one(id=alice.pk)
+        transaction.set_rollback(False)
+    assert prepared.one(id=alice.pk) == alice
+
+
+def test_what_the_database_refuses_is_an_error_of_django(db, monkeypatch):
+    prepared = Prepared(User.objects.filter(id=Gap("id", NUMBER)))
+    prepared.write()
+    for name in ("sql", "native_sql"):
+        monkeypatch.setattr(prepared, name, getattr(prepared, name).replace("accounts_", "no_"))
+    with pytest.raises((OperationalError, ProgrammingError)), transaction.atomic():
+        prepared.one(id=1)
