@@ -10,6 +10,7 @@ to change the state alone is compared: any representation of this version will d
 import math
 import re
 import time
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -160,7 +161,7 @@ def answer_reading(view, request, response):
     is_all_of_it = view.subject is not None and not request.query_params.get("expand")
     modified = modified_at(view.subject) if is_all_of_it else None
     if modified is not None:
-        response.headers["Last-Modified"] = http_date(last_modified(modified))
+        response.headers["Last-Modified"] = in_http(last_modified(modified))
     if CONDITIONS.isdisjoint(request.META):
         return
     opaque = tag.strip('"')
@@ -223,6 +224,9 @@ def modified_at(subject):
     """Return when `subject` was changed, in seconds, None if that is unknown."""
     updated_at = getattr(subject, "updated_at", None)
     return updated_at and updated_at.timestamp()
+
+
+in_http = lru_cache(maxsize=1000)(http_date)  # much was imported in one second
 
 
 def last_modified(modified):

@@ -64,8 +64,8 @@ def names(view, request, response):
     operation = f"{'GET' if request.method == 'HEAD' else request.method} {path}"
     found = {operation, *(f"{operation}?{parameter}" for parameter in request.query_params)}
     data = getattr(response, "data", None)
-    reads = request.method in {"GET", "HEAD"} and response.status_code < 400
-    if reads and getattr(view, "is_selective", False):
+    shows = request.method not in {"DELETE", "OPTIONS"} and response.status_code < 400
+    if shows and getattr(view, "is_selective", False):
         found |= fields(view.get_serializer())
     elif hasattr(data, "serializer"):
         found |= fields(data.serializer)

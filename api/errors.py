@@ -10,11 +10,12 @@ from django.core.signals import got_request_exception
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework import exceptions
-from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
 from accounts import keys
 from accounts.authentication import bearer_challenge
+
+from .response import Response
 
 log = structlog.get_logger(__name__)
 
@@ -205,7 +206,7 @@ def handler(status, code, detail):
     def handle(request, exception=None, reason=""):
         if request.path.startswith("/api/"):
             return problem_response(request, status, code, detail)
-        if request.path.startswith(OAUTH_ENDPOINTS) and status in {400, 411, 413, 500}:
+        if request.path.startswith(OAUTH_ENDPOINTS) and status in {400, 411, 413, 429, 500}:
             error = "server_error" if status == 500 else "invalid_request"
             return JsonResponse({"error": error, "error_description": str(detail)}, status=status)
         context = {

@@ -15,7 +15,6 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import is_form_media_type
-from rest_framework.response import Response
 
 from accounts.authentication import caller
 from accounts.throttling import Budget
@@ -23,8 +22,10 @@ from accounts.throttling import Budget
 from .errors import Problem
 from .models import IdempotentAnswer
 from .renderers import JSONRenderer
+from .response import Response
 
 HEADER = "Idempotency-Key"
+IN_META = "HTTP_IDEMPOTENCY_KEY"
 FIELD = "idempotency_key"  # the same in a form that is sent without a script
 LIFETIME = timedelta(hours=24)
 # For ten seconds: then a request that was killed no longer stands in the way of its retry.
@@ -92,9 +93,9 @@ def answer_once(view, handler, request, *args, **kwargs):
 
 def presented_key(request):
     """Return `(key, whether a form's field holds it)`; the key is None where there is none."""
-    if (value := request.headers.get(HEADER)) is not None:
+    if (value := request.META.get(IN_META)) is not None:
         return read_key(HEADER, value), False
-    if is_form_media_type(request.content_type):
+    if request.content_type != "application/json" and is_form_media_type(request.content_type):
         raw_body(request)  # before it is parsed, which may leave nothing of it
         if (value := request.data.get(FIELD)) is not None:
             return read_key(FIELD, value), True

@@ -64,7 +64,8 @@ class Import:
         self.report = report
         self.counts = Counts()
         self.serializer = PetSerializer()
-        self.names = [field.field_name for field in self.serializer.writable]
+        fields = self.serializer.fields.items()
+        self.names = [name for name, field in fields if not field.read_only]
         blank = Pet()
         self.blanks = {name: getattr(blank, name) for name in self.names}
         self.memory = None

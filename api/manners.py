@@ -1,14 +1,25 @@
 """What every view under /api/ does alike, whatever it is about: the manners of the API."""
 
-from functools import partial
+from functools import cache, partial
 
+from django.template.response import SimpleTemplateResponse
 from rest_framework.permissions import SAFE_METHODS
-from rest_framework.response import Response
 
 from . import compiled, conditional, deprecation, idempotency, metadata, streams, throttling
 from .filters import FilterBackend
 from .middleware import vary
 from .permissions import HasScope, required_scopes
+from .renderers import JSONRenderer, is_usual
+from .response import Response
+
+JSON = JSONRenderer(), JSONRenderer.media_type
+HEADERS = {}  # of the views that there are
+
+
+@cache
+def instances(classes):
+    """Return one of each of `classes`, which keep nothing of a request."""
+    return [cls() for cls in classes]
 
 
 class Manners:
@@ -33,6 +44,23 @@ class Manners:
         judged = HasScope in self.permission_classes
         return required_scopes(self, self.request.method) if judged else []
 
+    @property
+    def default_response_headers(self):
+        # DRF looks for each method that there may be on each view that it makes.
+        kind = type(self), tuple(getattr(self, "action_map", ())), len(self.renderer_classes)
+        if kind not in HEADERS:
+            HEADERS[kind] = super().default_response_headers
+        return HEADERS[kind].copy()
+
+    def get_authenticators(self):
+        return instances(tuple(self.authentication_classes))
+
+    def get_parsers(self):
+        return instances(tuple(self.parser_classes))
+
+    def get_permissions(self):
+        return instances(tuple(self.permission_classes))
+
     def initialize_request(self, request, *args, **kwargs):
         of_drf = super().initialize_request(request, *args, **kwargs)
         # Asked for a dozen times; DRF would look in its own request first, and then in Django's.
@@ -46,6 +74,8 @@ class Manners:
             throttling.charge(request)
         # A method that is not there is 405, whatever format its answer is wanted in.
         is_there = hasattr(self, request.method.lower())
+        if is_there and self.renderer_classes[0] is JSONRenderer and is_usual(request):
+            return JSON
         return super().perform_content_negotiation(request, force or not is_there)
 
     def initial(self, request, *args, **kwargs):
@@ -102,6 +132,6 @@ class Manners:
                 response[name] = value
         throttling.tell(request, response)
         deprecation.tell(self, request, response)
-        if isinstance(response, Response):
+        if isinstance(response, SimpleTemplateResponse):
             response.add_post_render_callback(partial(conditional.answer, self, request))
         return response

@@ -8,6 +8,8 @@ from django.utils.cache import patch_vary_headers
 
 from . import errors
 
+RETRY_AFTER = 10  # seconds
+
 
 def vary(response, *names):
     """Add `names` to what the answer depends on: Django's patch_vary_headers, which parses what is
@@ -48,7 +50,8 @@ class ApiMiddleware:
         return response
 
     def refuse_body(self, request):
-        """Return the answer to a body that is too large or of unknown length, else None."""
+        """Return the answer to a body that is too large, of unknown length, or slower to come than
+        others are willing to wait; else None."""
         try:
             length = int(request.META.get("CONTENT_LENGTH") or 0)
         except ValueError:
@@ -58,4 +61,9 @@ class ApiMiddleware:
         if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower() and not length:
             detail = "Send Content-Length; chunks are not read."
             return errors.handler(411, "length_required", detail)(request)
+        if "pawprint.unread" in request.META:
+            detail = "Too many bodies that are slow to come are waited for. Send it again soon."
+            response = errors.handler(429, "throttled", detail)(request)
+            response["Retry-After"] = str(RETRY_AFTER)
+            return response
         return None

@@ -5,21 +5,25 @@ another place in the order (by name, by the time of the change).  Nothing is cou
 """
 
 import base64
+import hashlib
+import hmac
 import json
 import re
 from datetime import date
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 
 from django.core import signing
 from django.db.models import Q
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
-from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
+
+from .response import Response
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 25, 100
 # Parameters that may change from page to page.
+PLAIN = re.compile("[A-Za-z0-9/._~-]+")  # what an address has as it is
 FREE_PARAMETERS = {"cursor", "expand", "fields", "format", "page_size"}
 
 
@@ -97,7 +101,6 @@ class KeysetPagination(SinglePage):
         `position_of(row)` where a row stands.
         """
         self.request, self.ordering, self.position_of = request, ordering, position_of
-        self.signer = signing.Signer(salt=f"cursor:{self.fingerprint(request)}", sep=".")
         size = self.page_size(request)
         backwards, position = self.read_cursor(request)
         rows = read(size + 1, position, backwards)
@@ -125,14 +128,15 @@ class KeysetPagination(SinglePage):
             raise ValidationError({"page_size": f"Give a number from 1 to {MAX_PAGE_SIZE}."})
         return int(given)
 
-    def fingerprint(self, request):
-        """What a cursor belongs to: the path, the order, and every parameter that narrows."""
+    def signer(self):
+        """Return the Signer for what a cursor belongs to: the path, the order, and every parameter
+        that narrows."""
         parameters = sorted(
-            (name, values)
-            for name, values in request.query_params.lists()
+            (name, tuple(values))
+            for name, values in self.request.query_params.lists()
             if name not in FREE_PARAMETERS
         )
-        return json.dumps([request.path, list(self.ordering), parameters])
+        return signer(self.request.path, tuple(self.ordering), tuple(parameters))
 
     def read_cursor(self, request):
         """Return `(backwards, position)`; the position is None on the first page."""
@@ -140,7 +144,7 @@ class KeysetPagination(SinglePage):
         if cursor is None:
             return False, None
         try:
-            payload = self.signer.unsign(cursor)
+            payload = self.signer().unsign(cursor)
             return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         except (signing.BadSignature, ValueError):
             raise ValidationError(
@@ -151,8 +155,11 @@ class KeysetPagination(SinglePage):
         """Return the URL of the page that begins beyond `row`."""
         position = [encode(value) for value in self.position_of(row)]
         payload = base64.urlsafe_b64encode(json.dumps([backwards, position]).encode())
-        cursor = self.signer.sign(payload.decode().rstrip("="))
-        return replace_query_param(self.request.build_absolute_uri(), "cursor", cursor)
+        cursor = self.signer().sign(payload.decode().rstrip("="))
+        request = self.request
+        if not request.META.get("QUERY_STRING") and PLAIN.fullmatch(request.path):
+            return f"{request.scheme}://{request.get_host()}{request.path}?cursor={cursor}"
+        return replace_query_param(request.build_absolute_uri(), "cursor", cursor)
 
     def get_schema_operation_parameters(self, view):
         return [
@@ -174,6 +181,25 @@ class KeysetPagination(SinglePage):
                 "description": "How many results a page has at most.",
             },
         ]
+
+
+class Signer(signing.Signer):
+    """Django's, which makes its key anew for each signature."""
+
+    def __init__(self, salt):
+        super().__init__(salt=salt, sep=".")
+        self.made_of_key = hashlib.sha256(f"{salt}signer{self.key}".encode()).digest()
+
+    def signature(self, value, key=None):
+        if key is not None and key != self.key:  # one that was ours before
+            return super().signature(value, key)
+        digest = hmac.digest(self.made_of_key, value.encode(), "sha256")
+        return signing.b64_encode(digest).decode()
+
+
+@lru_cache(maxsize=500)
+def signer(*belongs_to):
+    return Signer(f"cursor:{json.dumps(belongs_to)}")
 
 
 def ordering_of(queryset):

@@ -13,8 +13,9 @@ from .errors import MEDIA_TYPE, Problem
 try:
     import orjson
 except ImportError:  # no wheel for this machine, as in a browser
-    orjson = None
+    orjson, loads = None, json.loads
 else:
+    loads = orjson.loads
     # DRF writes times in its own way; of a dataclass it knows nothing.
     OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
@@ -80,11 +81,22 @@ STREAMS = [CSVRenderer(), NDJSONRenderer(), UnregisteredNDJSONRenderer(), JSONLi
 USUAL = {"*/*", "application/json", "application/json, text/plain, */*"}
 
 
+def is_usual(request):
+    """Return whether it goes without saying that JSON is wanted."""
+    accepts = request.META.get("HTTP_ACCEPT", "*/*")
+    return accepts in USUAL and "format" not in request.query_params
+
+
 class ContentNegotiation(DefaultContentNegotiation):
     """`?format=` that names no format is a bad parameter, not a missing page.
 
     A list can also be had as a stream.
     """
+
+    def select_parser(self, request, parsers):
+        if parsers and request.content_type == parsers[0].media_type:
+            return parsers[0]
+        return super().select_parser(request, parsers)
 
     def filter_renderers(self, renderers, format):
         found = [renderer for renderer in renderers if renderer.format == format]
@@ -96,20 +108,13 @@ class ContentNegotiation(DefaultContentNegotiation):
     def select_renderer(self, request, renderers, format_suffix=None):
         # The first thing that is done for a view: from here its time is told on its page.
         request.started = time.perf_counter()
-        accepts = request.META.get("HTTP_ACCEPT", "*/*")
-        if (
-            accepts in USUAL
-            and type(renderers[0]) is JSONRenderer
-            and "format" not in request.query_params
-        ):
-            return renderers[0], JSONRenderer.media_type
         if shows_a_list(request.parser_context["view"], request.method):
             renderers = [*renderers, *STREAMS]
         # A client that accepts problems gets JSON: errors are its only problems.
         try:
             return super().select_renderer(request, renderers, format_suffix)
         except NotAcceptable:
-            if MEDIA_TYPE in accepts:
+            if MEDIA_TYPE in request.META.get("HTTP_ACCEPT", ""):
                 return renderers[0], renderers[0].media_type
             known = ", ".join(renderer.media_type for renderer in renderers)
             raise NotAcceptable(f"Available are: {known}.") from None

@@ -8,12 +8,15 @@ import datetime
 import re
 
 import pytest
+from django.core import signing
 from django.db import connection, transaction
+from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import User
 from api.models import Pet
+from api.pagination import Signer
 
 from .conftest import make_key, make_pet, with_key
 
@@ -284,3 +287,16 @@ def test_people_with_one_name_are_told_apart(bob_with_key):
     pages = walk(bob_with_key, "/api/v1/users/?page_size=2")
     seen = [user["username"] for page in pages for user in page["results"]]
     assert seen == ["bob", "u0", "u1", "u2", "u3", "u4"]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.text(min_size=1, max_size=20), st.text(max_size=20), st.text(min_size=1, max_size=40))
+def test_a_cursor_is_signed_as_django_signs(salt, key, payload):
+    with override_settings(SECRET_KEY=key or "k", SECRET_KEY_FALLBACKS=["before"]):
+        ours, djangos = Signer(salt), signing.Signer(salt=salt, sep=".")
+        before = signing.Signer(key="before", salt=salt, sep=".")
+        assert ours.sign(payload) == djangos.sign(payload)
+        assert ours.unsign(djangos.sign(payload)) == payload
+        assert ours.unsign(before.sign(payload)) == payload
+        with pytest.raises(signing.BadSignature):
+            ours.unsign(signing.Signer(key="other", salt=salt, sep=".").sign(payload))
