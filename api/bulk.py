@@ -12,12 +12,12 @@ from django.db import IntegrityError, OperationalError, transaction
 from rest_framework import status
 from rest_framework.exceptions import ErrorDetail, NotFound, ValidationError
 from rest_framework.fields import empty
-from rest_framework.response import Response
 
-from . import bulk_schema, conditional
+from . import bulk_schema, compiled, conditional
 from .errors import flatten
 from .models import Pet
 from .permissions import NotOwner
+from .response import Response
 from .serializers import LICENCE_TAKEN, MOST, Id, PetChangeSerializer, PetSerializer
 
 MOST_ERRORS = 100  # then no further item is looked at
@@ -40,9 +40,14 @@ class Bulk:
         They are answered in the order of the list.
         """
         if not isinstance(request.data, list):
-            return super().create(request, *args, **kwargs)
+            serializer = self.get_serializer(data=request.data)
+            serializer.is_valid(raise_exception=True)
+            self.perform_create(serializer)
+            data = compiled.shown(self, self.subject) or serializer.data
+            headers = self.get_success_headers(data)
+            return Response(data, status=status.HTTP_201_CREATED, headers=headers)
         pets = register(request.user, request.data)
-        return Response(self.get_serializer(pets, many=True).data, status.HTTP_201_CREATED)
+        return Response(self.get_serializer(pets, many=True).data, status=status.HTTP_201_CREATED)
 
     @bulk_schema.CHANGE
     def bulk_partial_update(self, request):

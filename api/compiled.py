@@ -12,9 +12,11 @@ not known here is not compiled: `page` and `one` return None, and the view goes 
 """
 
 import contextlib
+import json
 from datetime import date, datetime
 from functools import partial
 from itertools import repeat
+from operator import attrgetter
 from types import SimpleNamespace
 from urllib.parse import quote
 
@@ -32,6 +34,7 @@ from accounts.prepared import Gap, Prepared
 from . import streams
 from .filters import FilterBackend, given_filters
 from .pagination import beyond, ordering_of
+from .renderers import loads
 from .serializers import PrivateFields
 
 MOST = 250  # plans that are kept, and queries of theirs: each takes some 30 kB
@@ -52,10 +55,18 @@ AS_IT_IS = {
     serializers.IntegerField: models.IntegerField,
 }
 TIMES = {serializers.DateField: models.DateField, serializers.DateTimeField: models.DateTimeField}
-# Times in ISO 8601.  SQLite keeps them as text, in UTC, and writes them so itself, which spares two
-# conversions; others give objects.
-BY_SQLITE = {"DateField": "%(expressions)s || ''",
-             "DateTimeField": "replace(%(expressions)s, ' ', 'T') || 'Z'"}  # fmt: skip
+# Times in ISO 8601, as the database writes them: it has them as text anyway, or makes that sooner
+# than an object is made of them and text of the object.
+BY_DATABASE = {
+    "sqlite": {  # which keeps text, in UTC
+        "DateField": "%(expressions)s || ''",
+        "DateTimeField": "replace(%(expressions)s, ' ', 'T') || 'Z'",
+    },
+    "postgresql": {
+        "DateTimeField": "replace(to_char(%(expressions)s AT TIME ZONE 'UTC', "
+        """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000', '')""",
+    },
+}
 BY_PYTHON = {"DateField": "({0} and {0}.isoformat())",
              "DateTimeField": "({0} and {0}.isoformat()[:-6] + 'Z')"}  # fmt: skip
 
@@ -78,18 +89,23 @@ class Writer:
         row = self.source(serializer, "", names)
         for column in others:
             self.at(column)
+        self.readers = [reader_of(kept_in(rows, column), column) for column in self.columns]
         code = f"lambda rows, base, caller, sees_all, lists: [{row} for r in rows]"
         self.write = eval(code, names)  # noqa: S307 -- made of declarations, of nothing that is sent
+
+    def row_of(self, thing):
+        """Return the row that the database has of `thing`, a model's object that was written."""
+        return [read(thing) for read in self.readers]
 
     def selected(self):
         """Return the arguments of `values_list` for a row."""
         return [self.as_selected(column) for column in self.columns]
 
     def as_selected(self, column):
-        kind = kept_in(self.rows, column).get_internal_type()
-        if connection.vendor != "sqlite" or kind not in BY_SQLITE:
+        template = by_database(kept_in(self.rows, column))
+        if template is None:
             return column
-        return Func(F(column), template=BY_SQLITE[kind], output_field=models.TextField())
+        return Func(F(column), template=template, output_field=models.TextField())
 
     def at(self, column):
         """Return the source of what a row has in `column`."""
@@ -136,11 +152,13 @@ class Writer:
         kind = kept.get_internal_type()
         tags = serializers.ListField
         if kind == "JSONField" and isinstance(field, tags) and not kept.null:
-            if is_inherited(field, tags, "to_representation") and shows(AS_IT_IS, field.child):
+            if (
+                is_inherited(field, tags, "to_representation")
+                and shows(AS_IT_IS, field.child)
+                and kept.decoder is None
+            ):
                 name = f"show_{len(names)}"
-                names[name] = lambda text: field.to_representation(
-                    kept.from_db_value(text, None, connection)
-                )
+                names[name] = lambda text: field.to_representation(loads(text))
                 return f"([] if {value} == '[]' else {name}({value}))"  # as most are
         elif hasattr(kept, "from_db_value"):
             pass
@@ -152,8 +170,13 @@ class Writer:
         elif shows(TIMES, field, kept) and not any(
             hasattr(field, name) for name in ("format", "timezone")
         ):
-            return value if connection.vendor == "sqlite" else BY_PYTHON[kind].format(value)
+            return value if by_database(kept) else BY_PYTHON[kind].format(value)
         raise NotCompiledError(f"{field.field_name} is of no known type.")
+
+
+def by_database(kept):
+    """Return the template of SQL for what is shown of a model's field, None where it is read."""
+    return BY_DATABASE.get(connection.vendor, {}).get(kept.get_internal_type())
 
 
 def is_inherited(thing, known, *names):
@@ -186,6 +209,17 @@ def kept_in(rows, column):
         return model._meta.pk if name == "pk" else model._meta.get_field(name)
     except FieldDoesNotExist:
         raise NotCompiledError(f"{column} is no column.") from None
+
+
+def reader_of(kept, column):
+    """Return a function that gives what a row has in `column` of a model's object."""
+    read, kind = attrgetter(column.replace("__", ".")), kept.get_internal_type()
+    if kind == "JSONField":
+        return lambda thing: json.dumps(read(thing))
+    if by_database(kept):
+        code = BY_PYTHON[kind].format("read(thing)")
+        return eval(f"lambda thing: {code}", {"read": read})  # noqa: S307 -- as in Writer
+    return read
 
 
 def around(field):
@@ -288,6 +322,8 @@ class Plan:
         }
         self.places = [self.writer.columns.index(name) for name in names]
         self.fields = [kept_in(rows, name) for name in names]
+        if self.has_subject:
+            self.of_subject = [self.writer.columns.index(name) for name in SUBJECT]
 
     def read(self, values, most, position=None, backwards=False):
         """Return at most so many rows, from the first on or beyond `position`."""
@@ -323,10 +359,11 @@ class Plan:
         """Return the Subject that `row` is, None where the view has none."""
         if not self.has_subject:
             return None
-        kept = dict(zip(self.writer.columns, row, strict=True))
-        if isinstance(kept["updated_at"], str):
-            kept["updated_at"] = datetime.fromisoformat(kept["updated_at"])
-        return Subject(_meta=self.rows.model._meta, **{name: kept[name] for name in SUBJECT})
+        subject = Subject(_meta=self.rows.model._meta)
+        subject.pk, subject.version, changed, subject.owner_id = [row[n] for n in self.of_subject]
+        is_text = isinstance(changed, str)
+        subject.updated_at = datetime.fromisoformat(changed) if is_text else changed
+        return subject
 
     def write(self, rows, request):
         """Return what is shown of `rows`, as a list of dicts."""
@@ -431,6 +468,15 @@ def one(view):
     if not rows:
         raise Http404(f"No {plan.rows.model._meta.object_name} matches the given query.")
     return plan.write(rows, view.request)[0], plan.subject(rows[0])
+
+
+def shown(view, thing):
+    """Return what `view` shows of `thing`, an object that was just written, without reading it;
+    None where it cannot be compiled."""
+    plan = plan_of(view, [view.lookup_field]) if hasattr(view, "rows_for") else None
+    if plan is None or plan.lists:
+        return None
+    return plan.write([plan.writer.row_of(thing)], view.request)[0]
 
 
 def values_of(request, within):

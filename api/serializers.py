@@ -75,8 +75,22 @@ class KeepsFields(serializers.Serializer):
     @cached_property
     def fields(self):
         fields = BindingDict(self)
-        fields.fields = {name: twin(field, self) for name, field in fields_of(type(self)).items()}
+        fields.fields = {name: self.one_of_the_fields(name) for name in fields_of(type(self))}
         return fields
+
+    @property
+    def known_fields(self):
+        """The fields by name, as `fields` has them; not always of this serializer."""
+        return vars(self).get("fields") or fields_of(type(self))
+
+    def one_of_the_fields(self, name):
+        """Return `fields[name]`, of which the others need not be there."""
+        if "fields" in vars(self):
+            return self.fields[name]
+        twins = vars(self).setdefault("twins", {})
+        if name not in twins:
+            twins[name] = twin(fields_of(type(self))[name], self)
+        return twins[name]
 
 
 @cache
@@ -88,12 +102,21 @@ def fields_of(serializer_class):
     return fields
 
 
+@cache
+def has_read_only_defaults(serializer_class):
+    return any(
+        field.read_only and field.default is not empty
+        for field in fields_of(serializer_class).values()
+    )
+
+
 def twin(field, parent):
     """Return a copy of a bound field for another `parent`."""
     copied = object.__new__(type(field))
-    vars(copied).update(vars(field), parent=parent)
-    vars(copied).pop("fields", None)  # those of a serializer within are bound to the other one
-    if "child" in vars(copied):
+    state = vars(copied)
+    state.update(vars(field), parent=parent)
+    state.pop("fields", None)  # those of a serializer within are bound to the other one
+    if "child" in state:
         copied.child = twin(copied.child, copied)
     return copied
 
@@ -104,22 +127,22 @@ class Strict(KeepsFields):
 
     asked = None  # the fields that have a say in what is being validated
 
-    @cached_property
-    def writable(self):
-        return [field for field in self.fields.values() if not field.read_only]
-
     @property
     def _writable_fields(self):
-        return self.writable if self.asked is None else self.asked
+        return super()._writable_fields if self.asked is None else self.asked
+
+    def _read_only_defaults(self):
+        return super()._read_only_defaults() if has_read_only_defaults(type(self)) else {}
 
     def to_internal_value(self, data):
         # To ask the others costs as much, and they say nothing.  (In a form what is left out may be
         # a box that is not ticked.)
         if isinstance(data, dict) and not html.is_html_input(data):
             self.asked = [
-                field
-                for field in self.writable
-                if field.field_name in data or field.required or field.default is not empty
+                self.one_of_the_fields(name)
+                for name, field in self.known_fields.items()
+                if not field.read_only
+                and (name in data or field.required or field.default is not empty)
             ]
         problems = self.unknown(data) if isinstance(data, dict) else {}  # a QueryDict is one too
         try:
@@ -131,7 +154,9 @@ class Strict(KeepsFields):
         return value
 
     def unknown(self, data):
-        known = {*self.fields, *(FORM_FIELDS if html.is_html_input(data) else ())}
+        if data.keys() <= self.known_fields.keys():
+            return {}
+        known = self.known_fields.keys() | (FORM_FIELDS if html.is_html_input(data) else ())
         unknown = sorted(str(name) for name in data if name not in known)
         error = serializers.ErrorDetail("Unknown field.", code="unknown_field")
         return {name: [error] for name in unknown[:MAX_NAMED]}

@@ -13,7 +13,6 @@ from rest_framework import status, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, PermissionDenied, Throttled
 from rest_framework.generics import GenericAPIView, get_object_or_404
-from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
@@ -36,6 +35,7 @@ from .permissions import (
     SessionRequired,
 )
 from .renderers import JSONRenderer
+from .response import Response
 from .scopes import SCOPES
 from .selection import Expansion, Selective
 
@@ -397,7 +397,10 @@ class BreedsView(Selective, Manners, GenericAPIView):
         responses=serializer_class(many=True), operation_id="breeds_list", summary="List the breeds"
     )
     def get(self, request):
-        return self.list_of(self.get_queryset())
+        return self.list(request)
+
+    def rows_for(self, caller):
+        return self.queryset.all()
 
 
 class CredentialReportView(Manners, GenericAPIView):
