@@ -20,6 +20,7 @@ import weakref
 from itertools import chain, repeat
 
 import structlog
+from django.conf import settings
 from django.http import StreamingHttpResponse
 from rest_framework.exceptions import Throttled, ValidationError
 from rest_framework.serializers import ListSerializer
@@ -31,9 +32,9 @@ log = structlog.get_logger(__name__)
 
 # Few first, so that the first byte is soon there also where each row is a count of many.
 FIRST_BATCH, BATCH = 5, 500
-# How many may be read at once in one process of the server, which has 16 threads (see `manage.py
-# run`), how many of them by one caller, and how many may be open.
-AT_ONCE, AT_ONCE_EACH, OPEN = 6, 3, 12
+# How many may be read at once in one process of the server, how many of them by one caller, and how
+# many may be open, each of which keeps a thread.
+AT_ONCE, AT_ONCE_EACH, OPEN = settings.SERVER_THREADS // 2, 2, settings.SERVER_THREADS - 2
 # Seconds after which one of which nothing was read is no longer waited for by others.
 STALLED = 30
 RETRY_AFTER = 10  # seconds

@@ -5,7 +5,10 @@ is and of which colour.
 """
 
 import json
+import logging
 import re
+from contextvars import ContextVar
+from datetime import UTC, datetime
 
 import structlog
 
@@ -16,6 +19,29 @@ except ImportError:  # no wheel for this machine, as in a browser
 
 QUOTED = re.compile(r"""[ \t=\r\n"']""")
 HAS_LINES_OF_ITS_OWN = {"exc_info", "exception", "stack", "stack_info"}
+
+# The ids of the request at hand, which stand in each of its lines.
+ids = ContextVar("ids", default={})  # noqa: B039 -- never changed in place
+
+
+def add_ids(logger, method, event):
+    """For structlog's processors."""
+    return ids.get() | event
+
+
+def note(logger, level, event, **details):
+    """Write a line as structlog would, through none of its processors: for that of each request."""
+    if not logger.isEnabledFor(level):
+        return
+    details |= {
+        "event": event,
+        "level": logging.getLevelName(level).lower(),
+        "logger": logger.name,
+        "timestamp": f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z",
+    }
+    record = logging.LogRecord(logger.name, level, "", 0, ids.get() | details, (), None)
+    record._logger, record._name = logger, details["level"]  # by which structlog knows its own
+    logger.handle(record)
 
 
 class Formatter(structlog.stdlib.ProcessorFormatter):
@@ -39,11 +65,13 @@ def as_text(event):
         f"{rest.pop('timestamp')} [{rest.pop('level'):9}] {rest.pop('event')!s:30} "
         f"[{rest.pop('logger')}]"
     )
-    return " ".join([head, *(f"{name}={plainly(rest[name])}" for name in sorted(rest))])
+    return " ".join([head, *[f"{name}={plainly(rest[name])}" for name in sorted(rest)]])
 
 
 def plainly(value):
-    return value if isinstance(value, str) and not QUOTED.search(value) else repr(value)
+    if isinstance(value, str) and (value.isalnum() or not QUOTED.search(value)):
+        return value
+    return repr(value)
 
 
 def as_json(event):

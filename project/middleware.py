@@ -2,28 +2,28 @@
 
 import contextlib
 import ipaddress
+import logging
 import re
-import secrets
 from functools import lru_cache
 from urllib.parse import quote
 
-import structlog
 from csp.constants import SELF
 from csp.middleware import CSPMiddleware
 from django.conf import settings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpResponse, HttpResponseNotAllowed
 from django.utils.functional import SimpleLazyObject
 
 from accounts import keys
 
-from . import tracing
+from . import logs, tracing
 from .timing import Timing
 
-log = structlog.get_logger("pawprint.request")
+log = logging.getLogger("pawprint.request")
 QUIET = (settings.STATIC_URL, "/health/")
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+PLAIN = re.compile(r"[A-Za-z0-9/._-]{1,24}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -40,24 +40,25 @@ class RequestMiddleware:
 
     def __call__(self, request):
         timing = Timing()
-        given = request.META.get("HTTP_X_REQUEST_ID", "")
-        request.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        given = request.META.get("HTTP_X_REQUEST_ID")
+        is_good = given and REQUEST_ID.fullmatch(given)
+        request.request_id = given if is_good else tracing.made_up(128)
         span = tracing.begin(request.META.get("HTTP_TRACEPARENT", ""))
         request.META["REMOTE_ADDR"] = client_address(request)
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(
-            request_id=request.request_id, trace_id=span.trace_id, span_id=span.span_id
+        logs.ids.set(
+            {"request_id": request.request_id, "trace_id": span.trace_id, "span_id": span.span_id}
         )
         response = self.answer(request, timing)
         read_to_the_end(request)
-        who = caller(request)
-        response.headers["X-Request-ID"] = request.request_id
-        response.headers["traceparent"] = span.traceparent
-        if request.path.startswith("/api/") and may_know_the_time(request, response, who):
-            response.headers["Server-Timing"] = str(timing)
+        who, headers, path = caller(request), response.headers, request.path
+        headers["X-Request-ID"] = request.request_id
+        headers["traceparent"] = span.traceparent
+        if path.startswith("/api/") and may_know_the_time(request, response, who):
+            headers["Server-Timing"] = str(timing)
         # What pages are made of, and probes, would hide the rest.
-        note = log.debug if request.path.startswith(QUIET) else log.info
-        note(
+        logs.note(
+            log,
+            logging.DEBUG if path.startswith(QUIET) else logging.INFO,
             "request",
             method=request.method,
             path=loggable_path(request),
@@ -73,8 +74,12 @@ class RequestMiddleware:
             return HttpResponse(status=204, headers={"Allow": ", ".join(METHODS)})
         if not request.path.startswith("/api/"):
             return self.get_response(request)
-        with connection.execute_wrapper(timing.query):
+        wrappers = connections[DEFAULT_DB_ALIAS].execute_wrappers
+        wrappers.append(timing.query)  # as connection.execute_wrapper does
+        try:
             return self.get_response(request)
+        finally:
+            wrappers.pop()
 
     def process_view(self, request, view, args, kwargs):
         """Refuse TRACE, which would send back what came, credentials among it (RFC 9110 §9.3.8).
@@ -99,7 +104,9 @@ def may_know_the_time(request, response, who):
 def read_to_the_end(request):
     """Read what a view left of a body: a server closes the connection over an unread one, and the
     client's next request on it would fail."""
-    length = request.META.get("CONTENT_LENGTH") or "0"
+    length = request.META.get("CONTENT_LENGTH")
+    if not length or "pawprint.unread" in request.META:  # for which nobody waits
+        return
     if length.isdecimal() and 0 < int(length) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         with contextlib.suppress(OSError):  # the caller has gone
             request.read()
@@ -129,9 +136,11 @@ class PolicyMiddleware(CSPMiddleware):
 def loggable_path(request):
     """Return the path for the log: quoted, and outside the API as its route, since the addresses
     in mails and of devices hold secrets."""
-    if request.resolver_match and not request.path.startswith("/api/"):
+    path = request.path
+    if request.resolver_match and not path.startswith("/api/"):
         return f"/{request.resolver_match.route}"
-    return quote(keys.hide(request.path))
+    # Too short for a secret, and nothing in it to be quoted: as most are.
+    return path if PLAIN.fullmatch(path) else quote(keys.hide(path))
 
 
 def client_address(request):

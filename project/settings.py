@@ -25,6 +25,8 @@ from django.core.exceptions import ImproperlyConfigured
 from accounts.keys import PEM_KEY, generate_user_code, make_signing_key
 from api.scopes import DEFAULT_SCOPES, SCOPES
 
+from .logs import add_ids
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
@@ -261,6 +263,10 @@ else:
         _database["OPTIONS"]["prepare_threshold"] = None
 if "postgresql" in _database["ENGINE"]:
     needs("psycopg", "DATABASE_URL")
+# Of each process of the server.  Python runs one at a time: more of them do no more, and each has a
+# connection with a cache of its own.  But some wait for slow senders and readers, for other
+# people's servers, and for a database that is elsewhere.
+SERVER_THREADS = 6 if _database["ENGINE"] == "project.sqlite" else 10
 _cache = address("CACHE_URL", env.cache_url, "locmemcache://pawprint")
 # Those of the query (?key_prefix=, for several installations with one Redis) as Django reads them.
 _cache = {name.upper(): value for name, value in _cache.items()}
@@ -576,7 +582,7 @@ logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 _form = "json" if LOG_FORMAT == "json" else "text"
 _in_colours = _form == "text" and sys.stderr.isatty()
 _shared_processors = [
-    structlog.contextvars.merge_contextvars,
+    add_ids,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -99,4 +99,19 @@ def view(request):
     path = request.path_info
     match = request.resolver_match = resolved(path) if len(path) < LONGEST_KEPT else resolve(path)
     response = match.func(request, *match.args, **match.kwargs)
-    return response.render() if hasattr(response, "render") else response
+    if hasattr(response, "render"):
+        response = response.render()
+        let_go(response)
+    return response
+
+
+def let_go(response):
+    """Open the circles in which a view, its request and its rendered answer hold each other.
+
+    What they hold is free at once then, and is used again while the processor still has it at hand;
+    else it waits for the garbage collection, and so do the pages of some requests after it.
+    """
+    if context := getattr(response, "renderer_context", None):
+        context["request"].parser_context.clear()
+        vars(context["view"]).clear()
+        context.clear()

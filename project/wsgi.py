@@ -1,19 +1,26 @@
 """The WSGI application: DRF is synchronous, so this is the one to serve."""
 
-import contextlib
 import gc
 import io
 import os
 
 import django
 from django.conf import settings
+from django.core import signals
+from django.core.cache import close_caches
+from django.core.handlers.base import reset_urlconf
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.db import connection
+from django.db import close_old_connections, connection, reset_queries
+from django.http import QueryDict
+from django.utils.functional import cached_property
 from django.utils.http import parse_header_parameters
 
 from .turns import Turns
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+
+
+NO_QUERY = QueryDict()  # it cannot be changed
 
 
 class Request(WSGIRequest):
@@ -23,19 +30,27 @@ class Request(WSGIRequest):
     rot13 it fails before a middleware could answer.
     """
 
+    host = None
+
     def _set_content_type_params(self, meta):
         self.content_type, self.content_params = parse_header_parameters(
             meta.get("CONTENT_TYPE", "")
         )
 
+    @cached_property
+    def GET(self):  # noqa: N802 -- as Django calls it
+        return WSGIRequest.GET.func(self) if self.META.get("QUERY_STRING") else NO_QUERY
 
-# Python runs one thread at a time: with more of them at work no more is done, the slowest wait
-# three times as long, and memory grows.  A database elsewhere is waited for, and others go on
-# meanwhile.  The server has more threads all the same: for slow senders and readers, who are out of
-# this, and for other people's servers, for which nobody else waits longer than this (seconds).
-AT_WORK = {"sqlite": 2}.get(connection.vendor, 8)
-PATIENCE = 0.3
-at_work = Turns(AT_WORK)
+    def get_host(self):
+        # Each link and each rule about origins asks for it, and it is checked each time.
+        if self.host is None:
+            self.host = super().get_host()
+        return self.host
+
+
+# Bodies that are slow to come hold some of the threads; others are left for everybody else.
+receiving = Turns(settings.SERVER_THREADS - 2)
+PATIENCE = 0.3  # seconds
 
 
 class Handler(WSGIHandler):
@@ -43,19 +58,47 @@ class Handler(WSGIHandler):
 
     def __call__(self, environ, start_response):
         receive(environ)
-        with at_work.taken(PATIENCE):
-            return super().__call__(environ, start_response)
+        connection.close_if_unusable_or_obsolete()
+        return super().__call__(environ, start_response)
+
+
+def stop_asking_twice():
+    """Take Django's own away from those who are told when a request begins and ends.
+
+    They close what is broken of every connection that may be there, before and after, which takes
+    as long as to make the request; the Handler does so for the one that there is, before.  What
+    DEBUG remembers is left to it.  Our caches keep their connections, and which addresses there are
+    is set anew for each request.
+    """
+    for signal, receiver in (
+        (signals.request_started, close_old_connections),
+        (signals.request_finished, close_old_connections),
+        (signals.request_finished, close_caches),
+        (signals.request_finished, reset_urlconf),
+        *([] if settings.DEBUG else [(signals.request_started, reset_queries)]),
+    ):
+        signal.disconnect(receiver)
 
 
 def receive(environ):
-    """Read the body of a request to its end, if it is one that will be read."""
+    """Read the body of a request to its end, if it is one that will be read.
+
+    Where too many are waited for it is left unread, which ApiMiddleware refuses."""
     length = environ.get("CONTENT_LENGTH") or "0"
     if length.isdecimal() and 0 < int(length) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-        with contextlib.suppress(OSError):  # the caller has gone: whoever reads it will notice
+        if not receiving.take(PATIENCE):
+            environ["pawprint.unread"] = True
+            return
+        try:
             environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
+        except OSError:  # the caller has gone: whoever reads it will notice
+            pass
+        finally:
+            receiving.pass_on()
 
 
 django.setup(set_prefix=False)
+stop_asking_twice()
 application = Handler()
 # What is there by now stays: Python need not look at it again each time it looks for garbage.
 gc.collect()

@@ -22,6 +22,7 @@ from .servers import running_server
 
 ALL_SCOPES = " ".join(SCOPES)
 PASSWORD = "correct horse battery"
+ORIGIN = "https://page.example"  # of a page that is an app
 
 
 class ApiClient(Client):
@@ -121,6 +122,19 @@ def rex(alice):
 def secret_cat(alice):
     """A pet of Alice's that others must not know of."""
     return make_pet(alice, name="Shadow", species="cat", is_public=False)
+
+
+@pytest.fixture
+def page_app(bob):
+    """An app in a browser, with its origin."""
+    return Application.objects.create(
+        name="Page",
+        user=bob,
+        client_type=Application.CLIENT_PUBLIC,
+        authorization_grant_type=Application.GRANT_AUTHORIZATION_CODE,
+        redirect_uris=f"{ORIGIN}/",
+        allowed_origins=f"https://other.example {ORIGIN}",
+    )
 
 
 @pytest.fixture

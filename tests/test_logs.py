@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import pytest
 import structlog
@@ -68,3 +69,20 @@ def test_what_has_more_lines_or_comes_from_elsewhere_is_left_to_structlog(writte
         assert written(logs.as_text, record) == written(None, record)
     assert "ValueError: on purpose" in written(logs.as_text, caplog.records[1])
     assert "[info     ] short " in written(logs.as_text, caplog.records[0])
+
+
+def test_a_note_is_what_structlog_makes_of_it(caplog):
+    logs.ids.set({"request_id": "job-42"})
+    with caplog.at_level(logging.INFO, logger="ours"):
+        logs.note(logging.getLogger("ours"), logging.INFO, "request", path="/a b", status=200)
+        structlog.get_logger("ours").info("request", path="/a b", status=200)
+        logs.note(logging.getLogger("ours"), logging.DEBUG, "request", path="/quiet")
+    quick, usual = caplog.records
+    assert [*quick.msg] == [*usual.msg]
+    stamps = [record.msg.pop("timestamp") for record in caplog.records]
+    assert quick.msg == usual.msg
+    assert quick.msg["request_id"] == "job-42"
+    for stamp in stamps:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", stamp)
+    for name in ("name", "levelno", "_name", "args", "exc_info"):
+        assert getattr(quick, name) == getattr(usual, name)

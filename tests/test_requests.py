@@ -1,10 +1,14 @@
 """What every request gets: an id, a trace, a line in the log without secrets, its time, bounded
 bodies, CORS."""
 
+import contextlib
 import json
 import logging
+import os
 import re
+import socket
 import sys
+import time
 
 import pytest
 import requests
@@ -13,24 +17,9 @@ from django.conf import settings
 from django.test import Client
 
 from accounts.models import Application
+from api.views import SpeciesView
 
-from .conftest import make_key, with_key
-
-ORIGIN = "https://page.example"
-
-
-@pytest.fixture
-def page_app(bob):
-    """An app in a browser, with its origin."""
-    return Application.objects.create(
-        name="Page",
-        user=bob,
-        client_type=Application.CLIENT_PUBLIC,
-        authorization_grant_type=Application.GRANT_AUTHORIZATION_CODE,
-        redirect_uris=f"{ORIGIN}/",
-        allowed_origins=f"https://other.example {ORIGIN}",
-    )
-
+from .conftest import ORIGIN, make_key, with_key
 
 # --- Request ids and logs ----------------------------------------------------------------------
 
@@ -171,12 +160,15 @@ def test_what_others_keep_in_tracestate_is_neither_answered_nor_logged(anonymous
     assert "private-words" not in str(answer.headers) + answer.content.decode() + caplog.text
 
 
-def test_every_line_of_the_log_names_the_trace_and_the_span(anonymous, db):
-    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
-        answer = anonymous.get("/api/v1/pets/", headers={"traceparent": f"00-{TRACE}-{CALLER}-01"})
+def test_every_line_of_the_log_names_the_trace_and_the_span(monkeypatch, caplog, db):
+    monkeypatch.setattr(SpeciesView, "get", lambda *args: 1 / 0)  # which is logged, too
+    client = Client(raise_request_exception=False)
+    with caplog.at_level(logging.INFO):
+        answer = client.get("/api/v1/species/", headers={"traceparent": f"00-{TRACE}-{CALLER}-01"})
     _, trace, span, _ = answer["traceparent"].split("-")
     assert trace == TRACE
-    assert lines
+    lines = [record.msg for record in caplog.records if record.name.startswith(("api", "pawprint"))]
+    assert [line["event"] for line in lines] == ["unhandled exception", "request"]
     for line in lines:
         assert (line["trace_id"], line["span_id"]) == (trace, span)
         assert line["request_id"] == answer["X-Request-ID"]
@@ -543,3 +535,45 @@ def test_a_connection_outlives_a_body_that_nobody_read(server):
             assert "close" not in refused.headers.get("Connection", "")
             live = session.get(f"{server.url}/health/live", timeout=10)
             assert live.status_code == 200
+
+
+@pytest.mark.server
+def test_bodies_that_do_not_come_hold_up_nobody_else(server):
+    """As many as all processes have threads, and some more: those are told to come again."""
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    head = (
+        f"POST /api/v1/pets/ HTTP/1.1\r\nHost: {host}:{port}\r\nX-API-Key: {server.key}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{"
+    )
+    with contextlib.ExitStack() as stack:
+        senders = []
+        for _ in range((os.cpu_count() + 1) * settings.SERVER_THREADS):
+            sender = socket.create_connection((host, int(port)))
+            senders.append(stack.enter_context(contextlib.closing(sender)))
+            sender.sendall(head.encode())
+        for _ in range(30):
+            live = requests.get(f"{server.url}/api/v1/species/", timeout=5)
+            assert live.status_code == 200
+        refused = []
+        for sender in senders:
+            sender.settimeout(0.05)
+            with contextlib.suppress(TimeoutError):
+                refused.append(sender.recv(10_000).decode())
+        assert 0 < len(refused) < len(senders)
+        for answer in refused:
+            assert answer.startswith("HTTP/1.1 429")
+            assert "retry-after: 10" in answer.lower()
+            assert "application/problem+json" in answer
+    # When they are gone, there is room again.
+    deadline = time.monotonic() + 10
+    while True:
+        answer = requests.post(
+            f"{server.url}/api/v1/pets/",
+            json={"species": "dog"},
+            headers={"X-API-Key": server.key},
+            timeout=10,
+        )
+        if answer.status_code == 201:
+            break
+        assert answer.status_code == 429
+        assert time.monotonic() < deadline

@@ -1,34 +1,24 @@
 """The short way through the API: what a program is answered there is what the long way answers."""
 
+import gc
+from datetime import timedelta
+
 import pytest
 from django.core.cache import cache
 from django.test import RequestFactory
 
-from accounts.models import Application
+from api.models import Pet
 from api.views import SpeciesView
 from project import shortcut
 
-from .conftest import ApiClient, make_key, make_pet, make_token
+from .conftest import ORIGIN, ApiClient, make_key, make_pet, make_token
 
 USUAL_OF_AXIOS = "application/json, text/plain, */*"
-ORIGIN = "https://page.example"
 PETS, SPECIES = "/api/v1/pets/", "/api/v1/species/"
 # What differs from request to request, whichever way it goes.
 OF_ONE_REQUEST = {"ratelimit", "server-timing", "traceparent", "x-request-id"}
 # What differs because the first one changed something.
 OF_A_CHANGE = {"content-length", "etag", "location"}
-
-
-@pytest.fixture
-def page_app(bob):
-    return Application.objects.create(
-        name="Page",
-        user=bob,
-        client_type=Application.CLIENT_PUBLIC,
-        authorization_grant_type=Application.GRANT_AUTHORIZATION_CODE,
-        redirect_uris=f"{ORIGIN}/",
-        allowed_origins=ORIGIN,
-    )
 
 
 @pytest.fixture
@@ -63,6 +53,13 @@ def ways(monkeypatch):
         return True
 
     return both
+
+
+@pytest.fixture
+def rex(rex):
+    """Changed a while ago: its Last-Modified is the same in the next second, too."""
+    Pet.objects.filter(pk=rex.pk).update(updated_at=rex.updated_at - timedelta(minutes=1))
+    return rex
 
 
 @pytest.fixture
@@ -236,3 +233,23 @@ def test_whoever_may_be_a_person_goes_the_long_way(path, headers):
 def test_a_program_goes_the_short_way(accepts):
     request = RequestFactory().get(PETS, {"q": "rex"}, headers={"Accept": accepts})
     assert shortcut.is_a_programs(request)
+
+
+@pytest.mark.parametrize("address", [PETS, f"{PETS}{{rex}}/"])
+def test_what_a_request_took_is_free_when_it_is_answered(alice, rex, address):
+    headers = {"X-API-Key": make_key(alice)[1], "X-Request-ID": "the-same"}
+
+    def ask():
+        request = RequestFactory().get(address.format(rex=rex.pk), headers=headers)
+        response = shortcut.view(request)
+        assert response.content
+        response.close()
+
+    ask()  # what is kept from the first time on
+    gc.collect()
+    gc.disable()
+    try:
+        ask()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -1,4 +1,4 @@
-"""Taking turns: first come, first served, at the database and at the processor."""
+"""Taking turns: first come, first served, at the database and for bodies."""
 
 import threading
 import time

@@ -120,14 +120,11 @@ def cores():
 
 
 def server(host, port, workers):
-    """The arguments that serve project.wsgi with `workers` processes.
-
-    Of the threads of each a few are at work at once (see wsgi.py); the others wait for slow readers
-    (see streams.py) and for other servers.
-    """
+    """The arguments that serve project.wsgi with `workers` processes."""
     return (
         *("-m", "granian", "--interface", "wsgi", "--host", host, "--port", port),
-        *("--workers", str(workers), "--blocking-threads", "16", "--backpressure", "512"),
+        *("--workers", str(workers), "--backpressure", "512"),
+        *("--blocking-threads", str(settings.SERVER_THREADS)),
         # Whoever sends nothing holds a connection no longer than this (ms).
         *("--http1-header-read-timeout", "5000"),
         # Without a time-out the master may wait for ever for a worker that missed the signal.
