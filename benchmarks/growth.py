@@ -176,7 +176,6 @@ class App:
 def cursor_at(page, query, depth, user):
     import base64
 
-    from django.core import signing
     from django.http import QueryDict
     from rest_framework.request import Request
     from rest_framework.test import APIRequestFactory
@@ -196,10 +195,9 @@ def cursor_at(page, query, depth, user):
     position = [encode(getattr(row, name)) for name in names]
     paginator = KeysetPagination()
     paginator.ordering = ordering
-    request = Request(APIRequestFactory().get(f"/api/v1/{page}?{query}"))
+    paginator.request = Request(APIRequestFactory().get(f"/api/v1/{page}?{query}"))
     payload = base64.urlsafe_b64encode(json.dumps([False, position]).encode()).decode()
-    signer = signing.Signer(salt=f"cursor:{paginator.fingerprint(request)}", sep=".")
-    return signer.sign(payload.rstrip("="))
+    return paginator.signer().sign(payload.rstrip("="))
 
 
 def serve(count):

@@ -46,7 +46,7 @@ class Side:
 
     server: Server
     client_id: str = "benchmark"
-    secret: str = field(default_factory=lambda: secrets.token_urlsafe(64))
+    secret: str = field(default_factory=lambda: secrets.token_hex(48))
     rounds: list = field(default_factory=list)
 
     @property
