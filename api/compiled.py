@@ -31,7 +31,7 @@ from rest_framework import serializers
 from accounts.models import Versioned
 from accounts.prepared import Gap, Prepared
 
-from . import streams
+from . import steering, streams
 from .filters import FilterBackend, given_filters
 from .pagination import beyond, ordering_of
 from .renderers import loads
@@ -322,24 +322,34 @@ class Plan:
         }
         self.places = [self.writer.columns.index(name) for name in names]
         self.fields = [kept_in(rows, name) for name in names]
+        self.probes = {
+            condition: Prepared(condition.beyond_many())
+            for condition in steering.conditions(rows, self.ordering)
+        }
         if self.has_subject:
             self.of_subject = [self.writer.columns.index(name) for name in SUBJECT]
 
     def read(self, values, most, position=None, backwards=False):
         """Return at most so many rows, from the first on or beyond `position`."""
-        goes_on = position is not None
-        key = self, most, goes_on, backwards
-        query = kept(queries, key, lambda: self.query(most, goes_on, backwards))
+        goes_on, found = position is not None, []
         if goes_on:
             values = values | {f"position {n}": value for n, value in enumerate(position)}
-        return query.raw(**values)
+        chosen = steering.choose(
+            self.probes, lambda condition: self.probes[condition].raw(**values)
+        )
+        for part in range(len(self.ordering) if goes_on else 1):
+            key = self, most, goes_on, part, backwards, chosen
+            query = kept(queries, key, lambda: self.query(*key[1:]))  # noqa: B023 -- called at once
+            found += query.raw(**values)
+            if len(found) >= most:
+                break
+        return found[:most]
 
-    def query(self, most, goes_on, backwards):
-        rows = self.rows
-        if goes_on:
-            gaps = [Gap(f"position {n}", field) for n, field in enumerate(self.fields)]
-            rows = beyond(rows, self.ordering, gaps, backwards)
-        return Prepared(rows.values_list(*self.writer.selected())[:most])
+    def query(self, most, goes_on, part, backwards, chosen):
+        gaps = [Gap(f"position {n}", field) for n, field in enumerate(self.fields)]
+        rows = beyond(self.rows, self.ordering, gaps if goes_on else None, backwards)[part]
+        rows = rows.values_list(*self.writer.selected())
+        return Prepared(steering.steer(rows, self.probes, chosen)[:most])
 
     def batches(self, values, request, sizes):
         """Yield what is shown of all rows as lists of dicts of the lengths `sizes`."""

@@ -177,6 +177,8 @@ class Pet(Versioned):
             # With what may be seen: the newest of each of many owners are found in the index alone.
             models.Index(fields=["owner", "id", "is_public"], name="pet_owner_newest_idx"),
             models.Index(fields=["owner", "name", "id"], name="pet_owner_name_idx"),
+            models.Index(fields=["owner", "created_at", "id"], name="pet_owner_created_idx"),
+            models.Index(fields=["owner", "updated_at", "id"], name="pet_owner_updated_idx"),
             models.Index(fields=["species", "id"], name="pet_species_idx"),
             models.Index(Lower("breed"), "id", name="pet_breed_idx"),
             models.Index(fields=["status", "id"], name="pet_status_idx"),

@@ -14,11 +14,11 @@ from functools import lru_cache, partial
 from itertools import islice
 
 from django.core import signing
-from django.db.models import Q
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.utils.urls import replace_query_param
 
+from . import steering
 from .response import Response
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 25, 100
@@ -85,14 +85,7 @@ class KeysetPagination(SinglePage):
 
     def paginate_queryset(self, queryset, request, view=None):
         ordering = ordering_of(queryset)
-
-        def read(most, position, backwards):
-            rows = queryset
-            if position is not None:
-                rows = beyond(rows, ordering, position, backwards)
-            return list(rows[:most])
-
-        return self.turn_to(request, ordering, read, partial(position_of, ordering))
+        return self.turn_to(request, ordering, reader(queryset), partial(position_of, ordering))
 
     def turn_to(self, request, ordering, read, position_of):
         """Return the rows of the page that `request` asks for, and keep the links around it.
@@ -113,12 +106,12 @@ class KeysetPagination(SinglePage):
         return rows
 
     def batches(self, queryset, sizes):
-        ordering, rest = ordering_of(queryset), queryset
+        ordering, read, position = ordering_of(queryset), reader(queryset), None
         for size in sizes:
-            yield (batch := list(rest[:size]))
+            yield (batch := read(size, position))
             if len(batch) < size:
                 return
-            rest = beyond(queryset, ordering, position_of(ordering, batch[-1]))
+            position = position_of(ordering, batch[-1])
 
     def page_size(self, request):
         given = request.query_params.get("page_size")
@@ -212,21 +205,42 @@ def position_of(ordering, row):
     return [row[name] if isinstance(row, dict) else getattr(row, name) for name in names]
 
 
+def reader(rows):
+    """Return `read(most, position, backwards)` as `turn_to` takes it, for a queryset."""
+    ordering = ordering_of(rows)
+    known = steering.conditions(rows, ordering)
+    chosen = steering.choose(known, lambda condition: condition.beyond_many().exists())
+
+    def read(most, position, backwards=False):
+        found = []
+        for part in beyond(rows, ordering, position, backwards):
+            found += steering.steer(part, known, chosen)[: most - len(found)]
+            if len(found) == most:
+                break
+        return found
+
+    return read
+
+
 def beyond(rows, ordering, position, backwards=False):
-    """Return those of `rows`, a queryset, that follow a position; backwards, those before it, the
-    nearest first."""
-    condition = Q()
-    for field, value in reversed(list(zip(ordering, position, strict=True))):
-        name = field.lstrip("-")
+    """Return those of `rows`, a queryset, that follow a position (None: all); backwards, those
+    before it, the nearest first.
+
+    As querysets that are to be read one after the other: what is like the row there in all that is
+    ordered by but the last, then what is like it in all but the last two, and so on.  An index is
+    entered at each at once, however many have the same name; in one query it would be walked from
+    the first of them.
+    """
+    if backwards:
+        rows = rows.order_by(*map(reverse, ordering))
+    if position is None:
+        return [rows]
+    names, parts = [field.lstrip("-") for field in ordering], []
+    for last, field in reversed(list(enumerate(ordering))):
+        alike = dict(zip(names[:last], position, strict=False))
         towards = "lt" if field.startswith("-") != backwards else "gt"
-        strictly = Q(**{f"{name}__{towards}": value})
-        # `a >= x AND (a > x OR …)` instead of `a > x OR (a = x AND …)`: the first part is a range
-        # that an index can be entered at.
-        condition = (
-            Q(**{f"{name}__{towards}e": value}) & (strictly | condition) if condition else strictly
-        )
-    rows = rows.filter(condition)
-    return rows.order_by(*map(reverse, ordering)) if backwards else rows
+        parts.append(rows.filter(**alike, **{f"{names[last]}__{towards}": position[last]}))
+    return parts
 
 
 def reverse(field):

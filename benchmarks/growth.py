@@ -31,11 +31,14 @@ FILTERS = [
     *("born_after=2013-01-01", "updated_since=2020-01-01", "q=luna"),
 ]
 ORDERED = [
-    *("species=dog&ordering=name", "species=goose&ordering=name", "status=lost&ordering=name"),
-    *("species=dog&ordering=-updated_at", "status=lost&ordering=created_at"),
+    *("species=dog&ordering=name", "species=goose&ordering=name", "species=horse&ordering=name"),
+    *("status=lost&ordering=name", "species=dog&ordering=-updated_at"),
+    *("status=lost&ordering=created_at", "postal_code=98101&ordering=name"),
+    *("breed=siamese&ordering=-updated_at", "born_after=2024-01-01&ordering=name"),
     *("owner=harbour_shelter&ordering=name", "owner=harbour_shelter&ordering=-updated_at"),
     *("updated_since=2020-01-01&ordering=updated_at", "tag=shy&ordering=name"),
-    *("species=dog&species=cat", "species=cat&status=lost&sex=female", "q=nowhere"),
+    *("species=dog&species=cat", "species=goose&species=goat", "sex=female&species=goose"),
+    *("species=cat&status=lost&sex=female", "species=dog&tag=shy", "q=nowhere"),
 ]
 COUNTS = [
     *("pets/stats/", "pets/stats/?species=dog", "pets/stats/?owner=harbour_shelter"),
