@@ -38,12 +38,16 @@ class Prepared:
     name, cost one query, and raise KeyError for a value that is missing.  A queryset that the ORM
     knows to be empty (`none()`, `pk__in=[]`) raises EmptyResultSet.
 
+    PostgreSQL plans it once, for any values; or, `for_the_values`, each time for those that it is
+    given, which takes 0.3 ms: where some of them are rare and others common.
+
     Once it is written, `sql` and `parameters` are as the ORM has them, with the Gaps among the
     parameters, and `converters` are what a row goes through: `(place, function, column)`.
     """
 
-    def __init__(self, queryset):
+    def __init__(self, queryset, for_the_values=False):
         self.queryset = queryset
+        self.fetch = fetch_planned_anew if for_the_values else fetch
         self.sql = None
 
     def write(self):
@@ -83,7 +87,7 @@ class Prepared:
         for place, name, prepare in self.gaps:
             parameters[place] = prepare(values[name], connection)
         if not connection.queries_logged:
-            return run_directly(connection, fetch, self.native_sql, parameters)
+            return run_directly(connection, self.fetch, self.native_sql, parameters)
         with connection.cursor() as cursor:
             cursor.execute(self.sql, parameters)
             return cursor.fetchall()
@@ -151,13 +155,17 @@ def in_words_of(connection, sql, parameters):
     return sql % (("?",) * len(parameters)) if connection.vendor == "sqlite" else sql
 
 
-def fetch(sql, parameters, many, context):
+def fetch(sql, parameters, many, context, **options):
     connection = context["connection"]
     if connection.vendor == "sqlite":  # which makes a cursor in one step with asking
         return connection.connection.execute(sql, parameters).fetchall()
     with connection.create_cursor() as cursor:
-        cursor.execute(sql, parameters)
+        cursor.execute(sql, parameters, **options)
         return cursor.fetchall()
+
+
+def fetch_planned_anew(*arguments):
+    return fetch(*arguments, prepare=False)  # psycopg's
 
 
 def values_at(*places):

@@ -305,7 +305,7 @@ class Plan:
             filterset = FilterBackend().get_filterset_class(view)({}, rows)
             for name, how in filters:
                 rows = filterset.filters[name].filter(rows, in_gaps(name, how))
-        self.rows, self.ordering = rows, ordering_of(rows)
+        self.rows, self.ordering, self.is_narrowed = rows, ordering_of(rows), bool(filters)
         self.has_subject = view.has_subject
         names = [name.lstrip("-") for name in self.ordering]
         others = [*names, *(SUBJECT if self.has_subject else ())]
@@ -349,7 +349,7 @@ class Plan:
         gaps = [Gap(f"position {n}", field) for n, field in enumerate(self.fields)]
         rows = beyond(self.rows, self.ordering, gaps if goes_on else None, backwards)[part]
         rows = rows.values_list(*self.writer.selected())
-        return Prepared(steering.steer(rows, self.probes, chosen)[:most])
+        return Prepared(steering.steer(rows, self.probes, chosen)[:most], self.is_narrowed)
 
     def batches(self, values, request, sizes):
         """Yield what is shown of all rows as lists of dicts of the lengths `sizes`."""
