@@ -11,9 +11,10 @@ class ApiConfig(AppConfig):
     def ready(self):
         from accounts.tasks import cleaning_up
 
-        from . import counts
+        from . import counts, steering
         from .idempotency import forget_lapsed
 
         cleaning_up.connect(forget_lapsed)
         pre_migrate.connect(counts.remove, sender=self)
         post_migrate.connect(counts.ensure, sender=self)
+        post_migrate.connect(steering.know_anew, sender=self)

@@ -34,8 +34,12 @@ def dumps(data):
         except TypeError:  # integers of more than 64 bits, keys that are no text, half a surrogate
             pass
         else:
-            # JavaScript of before 2019 takes these two for the end of a line.
-            return text.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+            # JavaScript of before 2019 takes these two for the end of a line.  One byte is found
+            # fifty times sooner than three.
+            if b"\xe2" in text:
+                text = text.replace(b"\xe2\x80\xa8", b"\\u2028")
+                text = text.replace(b"\xe2\x80\xa9", b"\\u2029")
+            return text
     text = json.dumps(
         data, cls=JSONEncoder, ensure_ascii=False, allow_nan=False, separators=(",", ":")
     )

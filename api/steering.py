@@ -9,7 +9,7 @@ tenth of a millisecond.
 
 from copy import copy
 
-from django.db import connection
+from django.db import connection, connections
 from django.db.models import F, Func
 from django.db.models.expressions import Col, OrderBy
 from django.db.models.lookups import (
@@ -79,7 +79,7 @@ def choose(conditions, is_met_by_many):
 def steer(rows, conditions, chosen):
     """Return `rows`, a queryset that has `conditions` and perhaps others after them, to be read by
     the one that was `chosen`."""
-    if not conditions:
+    if connection.vendor != "sqlite":
         return rows
     rows = rows.all()
     read_first(rows)
@@ -96,7 +96,8 @@ def steer(rows, conditions, chosen):
 def read_first(rows):
     """Have the rows of a queryset read before those that are joined by their foreign keys.
 
-    Of an outer join SQLite must, and it comes to the same: neither key is null.
+    SQLite may think better of it, and sort all: where it knows one index by an old ANALYZE and not
+    another.  Of an outer join it must, and it comes to the same: neither key is null.
     """
     query = rows.query
     for name in query.select_related or ():
@@ -104,6 +105,18 @@ def read_first(rows):
     for alias, join in [*query.alias_map.items()]:
         if getattr(getattr(join, "join_field", None), "many_to_one", False):
             query.alias_map[alias] = join.promote()
+
+
+def know_anew(using, plan=(), **kwargs):
+    """Have SQLite's statistics made anew, if there are any, when migrations were made.
+
+    It would take an index of which they know nothing for the best there is.
+    """
+    connection = connections[using]
+    if connection.vendor == "sqlite" and plan:
+        with connection.cursor() as cursor:
+            if "sqlite_stat1" in connection.introspection.table_names(cursor):
+                cursor.execute("ANALYZE")
 
 
 def as_it_is(node):

@@ -184,6 +184,21 @@ def test_the_few_organisations_among_many_people_are_looked_up(shelter, bob_with
     assert any("user_organization_idx" in step for step in steps), steps
 
 
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL keeps its own.")
+def test_statistics_that_know_nothing_of_a_new_index_mislead_nobody(shelter, bob_with_key):
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        cursor.execute("DELETE FROM sqlite_stat1 WHERE idx LIKE 'pet_owner_%ated_idx'")
+        cursor.execute("ANALYZE sqlite_schema")  # which reads them anew
+    for order in ORDERS:
+        for steps in pages(bob_with_key, f"ordering={order}"):
+            assert not is_sorted(steps), order
+    steering.know_anew("default", plan=["a migration"])
+    for order in ORDERED:
+        for steps in pages(bob_with_key, order):
+            assert not is_sorted(steps), order
+
+
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite plans for any values.")
 def test_what_is_narrowed_is_planned_for_the_values(shelter, bob_with_key):
     """A plan for any species would walk past all dogs for the few geese."""
