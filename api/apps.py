@@ -11,10 +11,11 @@ class ApiConfig(AppConfig):
     def ready(self):
         from accounts.tasks import cleaning_up
 
-        from . import counts, steering
+        from . import counts, search, steering
         from .idempotency import forget_lapsed
 
         cleaning_up.connect(forget_lapsed)
-        pre_migrate.connect(counts.remove, sender=self)
-        post_migrate.connect(counts.ensure, sender=self)
+        for kept in (counts, search):
+            pre_migrate.connect(kept.remove, sender=self)
+            post_migrate.connect(kept.ensure, sender=self)
         post_migrate.connect(steering.know_anew, sender=self)

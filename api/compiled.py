@@ -335,7 +335,7 @@ class Plan:
         if goes_on:
             values = values | {f"position {n}": value for n, value in enumerate(position)}
         chosen = steering.choose(
-            self.probes, lambda condition: self.probes[condition].raw(**values)
+            self.probes, lambda condition: self.probes[condition].raw(**values), values
         )
         for part in range(len(self.ordering) if goes_on else 1):
             key = self, most, goes_on, part, backwards, chosen

@@ -278,6 +278,20 @@ class BreedCount(models.Model):
         return f"{self.number} {self.breed}"
 
 
+class PetText(models.Model):
+    """What SQLite looks texts up by in the names and breeds of pets (search.py)."""
+
+    rowid = models.BigIntegerField(primary_key=True)  # the pet's id
+    matching = models.TextField(db_column="api_pettext")  # FTS5 is asked by the table's own name
+
+    class Meta:
+        managed = False
+        db_table = "api_pettext"
+
+    def __str__(self):
+        return str(self.rowid)
+
+
 class IdempotentAnswer(models.Model):
     """What a POST with an Idempotency-Key was answered, kept for whoever sends it again.
 

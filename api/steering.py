@@ -3,11 +3,12 @@
 What is narrowed can be looked up in an index and then be sorted, which is quick where few belong;
 or all is walked in the order of the list, past what does not belong, which is quick where many do.
 PostgreSQL knows by its statistics how many do.  SQLite has none unless somebody runs ANALYZE, and
-then the average of all values: so it is asked whether there are more than MANY, which takes it a
+then the average of all values: so it is asked whether there are more than so many, which takes it a
 tenth of a millisecond.
 """
 
 from copy import copy
+from math import isqrt
 
 from django.db import connection, connections
 from django.db.models import F, Func
@@ -21,7 +22,10 @@ from django.db.models.lookups import (
     LessThanOrEqual,
 )
 
-MANY = 5000  # to sort so many takes 5 ms, as does walking past what is between two of so many
+from accounts.prepared import Gap
+
+from . import search
+
 RANGES = GreaterThan, GreaterThanOrEqual, LessThan, LessThanOrEqual
 
 
@@ -38,15 +42,63 @@ class Condition:
     goes on in the order of the list.
     """
 
+    many = None
+
     def __init__(self, place, node, model, is_ordered):
         self.place, self.node, self.model, self.is_ordered = place, node, model, is_ordered
 
-    def beyond_many(self):
-        """Return the queryset of one row, if more than MANY meet the condition."""
+    def meeting(self):
+        """Return the queryset of the ids of those that meet the condition."""
         rows = self.model._base_manager.order_by()
         rows.query.get_initial_alias()
         rows.query.where.children.append(self.node)
-        return rows.values_list("pk")[MANY : MANY + 1]
+        return rows.values_list("pk")
+
+    def beyond_many(self):
+        """Return the queryset of one row, if many meet the condition."""
+        return self.meeting()[self.many : self.many + 1]
+
+    def is_known(self, values):
+        """Return whether how many meet it can be asked for, with `values` in its gaps."""
+        return True
+
+    def look_up(self, rows):
+        """Return `rows`, all of whose other conditions are looked up in no index, by this one."""
+        return rows
+
+    def leave(self, rows):
+        """Have it looked up in no index by `rows`."""
+        rows.query.where.children[self.place] = as_it_is(self.node)
+
+
+class TextCondition(Condition):
+    """That a text stands in a name or a breed: in no index itself, but its trigrams are."""
+
+    def __init__(self, place, node, text):
+        super().__init__(place, node, None, is_ordered=False)
+        self.text = text
+
+    def meeting(self):
+        return search.may_have(self.text)
+
+    def is_known(self, values):
+        text = values[self.text.name] if isinstance(self.text, Gap) else self.text
+        return len(text) >= search.LETTERS
+
+    def look_up(self, rows):
+        return rows.filter(pk__in=self.meeting())
+
+    def leave(self, rows):
+        pass
+
+
+def many(model):
+    """Return of how many rows on it is quicker to walk past the others than to sort them.
+
+    A page has come when 25 * all / so many are passed, each of which takes half as long.
+    """
+    newest = model._base_manager.order_by("-pk").values_list("pk", flat=True).first()
+    return max(1000, isqrt(12 * (newest or 0)))  # by its id, which is about how many there are
 
 
 def conditions(rows, ordering):
@@ -55,6 +107,8 @@ def conditions(rows, ordering):
         return []
     order, found = [column_of(rows, name.lstrip("-")) for name in ordering], []
     for place, node in enumerate(rows.query.where.children):
+        if (text := search.wanted(node)) and search.is_kept(connection):
+            found.append(TextCondition(place, node, text))
         column, what, is_one_value = narrowed(node)
         if column is None or (column.target.model, what) in order:
             continue
@@ -65,13 +119,18 @@ def conditions(rows, ordering):
                 [(model, name) for name in names[1 : len(order) + 1]] == order for names in indexes
             )
             found.append(Condition(place, node, model, is_ordered))
-    return [] if len(found) == 1 and found[0].is_ordered else found
+    if not found or (len(found) == 1 and found[0].is_ordered):
+        return []
+    number = many(rows.model)
+    for condition in found:
+        condition.many = number
+    return found
 
 
-def choose(conditions, is_met_by_many):
-    """Return which of `conditions` to look up; None for none of them."""
+def choose(conditions, is_met_by_many, values=None):
+    """Return which of `conditions`, with `values` in their gaps, to look up; None for none."""
     for condition in conditions:
-        if not is_met_by_many(condition):
+        if condition.is_known(values) and not is_met_by_many(condition):
             return condition
     return next((condition for condition in conditions if condition.is_ordered), None)
 
@@ -85,7 +144,8 @@ def steer(rows, conditions, chosen):
     read_first(rows)
     for condition in conditions:
         if condition is not chosen:
-            rows.query.where.children[condition.place] = as_it_is(condition.node)
+            condition.leave(rows)
+    rows = chosen.look_up(rows) if chosen else rows
     if chosen and not chosen.is_ordered:
         fields = rows.query.order_by or rows.model._meta.ordering
         order = [OrderBy(AsItIs(F(name.lstrip("-"))), name.startswith("-")) for name in fields]

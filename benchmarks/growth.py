@@ -56,7 +56,7 @@ def fill(count):
     from django.db import connection
 
     from accounts.models import ApiKey, User
-    from api import counts
+    from api import counts, search
     from api.management.commands import load_demo
     from api.models import Pet
 
@@ -82,6 +82,7 @@ def fill(count):
         for name in counts.NAMES:
             on = " ON api_pet" if connection.vendor == "postgresql" else ""
             cursor.execute(f"DROP TRIGGER IF EXISTS {name}{on}")
+        search.remove("default", plan=["anew"])
         indexes = Pet._meta.indexes
         with connection.schema_editor() as editor:
             for index in indexes:
@@ -106,6 +107,7 @@ def fill(count):
             for index in indexes:
                 editor.add_index(Pet, index)
         counts.ensure("default")
+        search.ensure("default")
         if not os.environ.get("NO_ANALYZE"):
             cursor.execute("ANALYZE")
     return key
