@@ -1,5 +1,7 @@
 """Django's caches with one thing more: to count what somebody did, and the window it is in.
 
+And `remembered`, for what takes long to find out.
+
 `take` and `give_back` are one step each, so no two callers get the same try, and a window begins
 with its first try and ends by itself.
 """
@@ -9,6 +11,7 @@ from itertools import islice
 from threading import Lock
 
 import structlog
+from django.core.cache import cache
 from django.core.cache.backends import locmem, redis
 from django.utils.functional import cached_property
 
@@ -18,6 +21,16 @@ except ImportError:  # only production.txt brings it
     RedisError = OSError
 
 log = structlog.get_logger(__name__)
+
+
+def remembered(key, find, seconds):
+    """Return what the cache has under `key`, or else what `find()` returns, which it then has for
+    so many seconds.  Where it does not answer it is found out each time."""
+    try:
+        return cache.get_or_set(key, find, seconds)
+    except (OSError, RedisError):
+        return find()
+
 
 # Both tell `{taken, milliseconds until the window ends}` and take no more than there is.
 TAKE = """

@@ -299,6 +299,63 @@ def test_stats_by_kept_counts_are_those_of_the_list(
         assert kept["total"] > 0
 
 
+def settle():
+    """Have the last changes be a while ago."""
+    for pet in Pet.objects.order_by("id"):
+        Pet.objects.filter(pk=pet.pk).update(updated_at=pet.updated_at - timedelta(minutes=1))
+
+
+def test_what_the_database_does_not_count_is_counted_once_for_each_change(
+    alice, alice_with_key, bob_with_key, app_with_token, sam_with_key
+):
+    clients = [alice_with_key, bob_with_key, app_with_token, sam_with_key]
+    rex = make_pet(alice, sex="female")
+    hidden = make_pet(alice, sex="female", is_public=False)
+
+    def totals(query="sex=female"):
+        """Return what each is told, and how often all pets were gone through for it."""
+        with CaptureQueriesContext(connection) as context:
+            told = [client.get(f"{PETS}stats/?{query}").json()["total"] for client in clients]
+        return told, sum("COUNT(*)" in query["sql"] for query in context.captured_queries)
+
+    # While somebody may be writing nothing is remembered.
+    assert totals() == totals() == ([2, 1, 1, 2], 4)
+    settle()
+    assert totals() == ([2, 1, 1, 2], 4)
+    assert totals() == ([2, 1, 1, 2], 0)
+    assert totals("sex=male") == ([0, 0, 0, 0], 4)
+    assert totals("sex=female&q=nobody") == ([0, 0, 0, 0], 4)
+    # Changed, added, removed.
+    alice_with_key.patch(f"{PETS}{rex.pk}/", {"sex": "male"})
+    assert totals()[0] == [1, 0, 0, 1]
+    settle()
+    assert totals()[0] == [1, 0, 0, 1]
+    new = make_pet(alice, sex="female")
+    settle()
+    assert totals()[0] == [2, 1, 1, 2]
+    alice_with_key.delete(f"{PETS}{hidden.pk}/")
+    assert totals()[0] == [1, 1, 1, 1]
+    alice_with_key.delete(f"{PETS}{new.pk}/")
+    assert totals()[0] == [0, 0, 0, 0]
+    Pet.objects.all().delete()
+    assert totals()[0] == [0, 0, 0, 0]
+
+
+def test_without_a_cache_it_is_counted_each_time(alice, alice_with_key, settings):
+    make_pet(alice, sex="female")
+    settle()
+    settings.CACHES = {
+        "default": settings.CACHES["default"]
+        | {
+            "BACKEND": "accounts.counting.RedisCache",
+            "LOCATION": "redis://127.0.0.1:1/0",
+            "OPTIONS": {},
+        }
+    }
+    for _ in range(2):
+        assert alice_with_key.get(f"{PETS}stats/?sex=female").json()["total"] == 1
+
+
 def test_missing_triggers_are_made_anew_after_a_migration_and_all_is_counted(alice):
     """SQLite writes a table anew to change it, and its triggers are gone."""
     on = " ON api_pet" if connection.vendor == "postgresql" else ""

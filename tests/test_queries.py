@@ -28,6 +28,8 @@ NOBODY = []
 NOTE = ["UPDATE accounts_apikey"]  # last used; once a minute at most
 
 PAGE = ["SELECT api_pet"]  # joined with the owners; one row more than fits, and no COUNT
+# Whether few have the first of what is asked for: then that is looked up.  SQLite must be asked.
+IS_RARE = ["SELECT api_pet"] if connection.vendor == "sqlite" else []
 PET = ["SELECT api_pet"]
 PROFILES = ["SELECT accounts_user", "SELECT api_pet"]  # counts inside; the newest pets of all
 
@@ -76,13 +78,16 @@ def rows(request, alice, bob):
         (PETS, PAGE),
         (f"{PETS}?page_size=1", PAGE),
         (f"{PETS}?ordering=name", PAGE),
-        (f"{PETS}?species=dog&sex=unknown&q=pet", PAGE),
+        (f"{PETS}?sex=unknown", PAGE),
+        (f"{PETS}?species=dog&sex=unknown&q=pet", IS_RARE + PAGE),
+        (f"{PETS}?species=dog&ordering=name", IS_RARE + PAGE),
         (f"{PETS}?owner=alice", PAGE),  # the owner is a subquery
         (f"{PETS}?tag=calm", PAGE),  # the tag too
         (f"{PETS}?breed=BREED%201", PAGE),
         (f"{PETS}stats/", ["SELECT api_petcount"]),  # counted by the database as it is written
         (f"{PETS}stats/?species=dog&owner=alice", ["SELECT api_petcount"]),
-        (f"{PETS}stats/?sex=unknown", ["SELECT api_pet"]),
+        # When was the last change; and not for a while.
+        (f"{PETS}stats/?sex=unknown", ["SELECT api_pet", "SELECT api_pet"]),
         ("/api/v1/breeds/", ["SELECT api_breedcount"]),
         (USERS, PROFILES),
         (f"{USERS}alice/", PROFILES),
@@ -102,6 +107,7 @@ def rows(request, alice, bob):
 def test_reading_costs_the_same_for_one_row_and_for_ten(
     rows, costs, alice_with_token, path, budget
 ):
+    alice_with_token.get(path)  # what is asked once, for all requests of the kind
     costs(lambda: alice_with_token.get(path), 200, TOKEN + budget)
 
 
@@ -112,14 +118,18 @@ def test_one_pet_costs_two(rows, costs, alice_with_token, rex):
     costs(lambda: alice_with_token.get(f"{PETS}{rex.pk}/?expand=owner"), 200, with_owner)
 
 
-def test_every_page_costs_what_the_first_does(alice, alice_with_token, costs):
+@pytest.mark.parametrize(
+    ("ordering", "further"),
+    [("id", PAGE), ("name", PAGE + PAGE)],  # those of the same name, and those that follow
+)
+def test_every_page_costs_the_same(alice, alice_with_token, costs, ordering, further):
     for n in range(10):
         make_pet(alice, name=str(n))
-    url = f"{PETS}?page_size=3&ordering=name"
+    url, budget = f"{PETS}?page_size=3&ordering={ordering}", PAGE
     for _ in range(4):
         page = alice_with_token.get(url).json()
-        costs(lambda url=url: alice_with_token.get(url), 200, TOKEN + PAGE)
-        url = page["next"]
+        costs(lambda url=url, budget=budget: alice_with_token.get(url), 200, TOKEN + budget)
+        url, budget = page["next"], further
     assert url is None
 
 
