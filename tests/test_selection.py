@@ -220,7 +220,9 @@ def test_pages_go_on_with_the_same_fields_or_with_others(get, alice):
         cost = queries(lambda path=path: get(path))
         while path:
             page = get(path)
-            assert len(queries(lambda path=path: get(path))) == len(cost)
+            # Those in the same place of the order, and those that follow.
+            parts = 2 if "cursor=" in path and ordering != "-id" else 1
+            assert len(queries(lambda path=path: get(path))) == len(cost) - 1 + parts
             seen += page["results"]
             path = page["next"]
         assert seen == [{"color": ""}] * 8
