@@ -1,5 +1,7 @@
 """Taking turns: first come, first served, at the database and for bodies."""
 
+import contextlib
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -153,3 +155,12 @@ def test_a_connection_that_the_server_ended_is_replaced_before_the_next_request(
     wait_until(lambda: not is_silent(connection.connection))
     close_old_connections()  # as each request begins
     assert User.objects.count() == 0
+
+
+@sqlite_only
+def test_a_new_database_has_small_pages_and_a_log_of_its_own(settings, tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "new.sqlite3")) as new:
+        new.executescript(settings.DATABASES["default"]["OPTIONS"]["init_command"])
+        new.execute("CREATE TABLE pets (name)")
+        assert new.execute("PRAGMA page_size").fetchone() == (2048,)
+        assert new.execute("PRAGMA journal_mode").fetchone() == ("wal",)
