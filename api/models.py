@@ -278,15 +278,24 @@ class BreedCount(models.Model):
         return f"{self.number} {self.breed}"
 
 
+class NothingToKeep(models.Manager):
+    def get_queryset(self):
+        return super().get_queryset().none()
+
+
 class PetText(models.Model):
     """What SQLite looks texts up by in the names and breeds of pets (search.py)."""
 
     rowid = models.BigIntegerField(primary_key=True)  # the pet's id
     matching = models.TextField(db_column="api_pettext")  # FTS5 is asked by the table's own name
 
+    objects = NothingToKeep()  # for `dumpdata`: it is made of the pets
+    looked_up = models.Manager()  # noqa: DJ012 -- it is no field
+
     class Meta:
         managed = False
         db_table = "api_pettext"
+        base_manager_name = "objects"
 
     def __str__(self):
         return str(self.rowid)

@@ -65,7 +65,7 @@ def may_have(text):
     fills a Gap."""
     field = Trigrams()
     value = Gap(text.name, field) if isinstance(text, Gap) else models.Value(text, field)
-    return PetText.objects.filter(Match(F("matching"), value)).values_list("rowid")
+    return PetText.looked_up.filter(Match(F("matching"), value)).values_list("rowid")
 
 
 # --- Setting it up -----------------------------------------------------------------------------

@@ -173,3 +173,12 @@ def test_without_the_right_to_extend_all_pets_are_gone_through(alice, clients, m
     assert "pg_none" in warned()
     with pytest.raises(DatabaseError), connection.cursor() as cursor:
         cursor.execute("CREATE EXTENSION pg_none")
+
+
+@pytest.mark.parametrize("options", [(), ("--all",)])
+def test_it_is_no_data_to_be_taken_along(alice, capsys, options):
+    make_pet(alice, name="Luna")
+    call_command("dumpdata", "api", *options)
+    dumped = capsys.readouterr().out
+    assert '"Luna"' in dumped
+    assert "pettext" not in dumped

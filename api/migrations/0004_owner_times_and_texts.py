@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
             options={
                 'db_table': 'api_pettext',
                 'managed': False,
+                'base_manager_name': 'objects',
             },
         ),
         migrations.AddIndex(
