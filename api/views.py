@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from functools import cache, lru_cache
 from hashlib import sha256
+from threading import local
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
@@ -380,7 +381,22 @@ class MeView(Manners, APIView):
 
     def represent(self, request):
         me = {"user": request.user, "credential": credential(request)}
-        return serializers.MeSerializer(me, context={"request": request}).data
+        writer = of_thread.writer
+        writer._context = {"request": request}
+        try:
+            return writer.to_representation(me)
+        finally:
+            writer._context = {}
+
+
+class OfThread(local):
+    """A serializer for each thread, whose fields take as long to make as to write."""
+
+    def __init__(self):
+        self.writer = serializers.MeSerializer()
+
+
+of_thread = OfThread()
 
 
 def credential(request):
