@@ -324,6 +324,7 @@ def test_what_the_database_does_not_count_is_counted_once_for_each_change(
     assert totals() == ([2, 1, 1, 2], 4)
     assert totals() == ([2, 1, 1, 2], 0)
     assert totals("sex=male") == ([0, 0, 0, 0], 4)
+    assert totals("sex=female&owner=alice") == totals("sex=female&owner=alice") == ([2, 1, 1, 2], 4)
     assert totals("sex=female&q=nobody") == ([0, 0, 0, 0], 4)
     # Changed, added, removed.
     alice_with_key.patch(f"{PETS}{rex.pk}/", {"sex": "male"})
