@@ -149,6 +149,17 @@ def kept_counts(view):
     return query.raw(caller=user and user.pk, **given[1])
 
 
+REMEMBERED = 600  # seconds
+SETTLED = timedelta(seconds=10)
+# When the newest change was, and how many pets there are.
+ALL = PetCount.objects.filter(owner=EVERYBODY).order_by().values("owner")
+LAST_CHANGE = Prepared(
+    Pet.objects.order_by("-updated_at")
+    .annotate(pets=Subquery(ALL.annotate(pets=Sum("number")).values("pets")))
+    .values_list("updated_at", "pets")[:1]
+)
+
+
 def counted(view):
     """Return the same where the database keeps no such counts: all such pets are gone through, once
     for each change to a pet.
@@ -171,16 +182,6 @@ def counted(view):
     asked = (kind, user.pk if kind == "person" else None, sorted(query.lists()), *map(str, last[0]))
     digest = sha256(json.dumps(asked).encode()).hexdigest()
     return remembered(f"stats:{digest}", count, REMEMBERED)
-
-
-REMEMBERED = 600  # seconds
-SETTLED = timedelta(seconds=10)
-ALL = PetCount.objects.filter(owner=EVERYBODY).order_by().values("owner")
-LAST_CHANGE = Prepared(
-    Pet.objects.order_by("-updated_at")
-    .annotate(pets=Subquery(ALL.annotate(pets=Sum("number")).values("pets")))
-    .values_list("updated_at", "pets")[:1]
-)
 
 
 @lru_cache(maxsize=100)
@@ -390,7 +391,7 @@ class MeView(Manners, APIView):
 
 
 class OfThread(local):
-    """A serializer for each thread, whose fields take as long to make as to write."""
+    """What each thread has: a serializer, whose fields take as long to make as to write with."""
 
     def __init__(self):
         self.writer = serializers.MeSerializer()
