@@ -19,6 +19,7 @@ from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, PermissionDenied, Throttled
 from rest_framework.generics import GenericAPIView, get_object_or_404
 from rest_framework.reverse import reverse
+from rest_framework.utils.serializer_helpers import ReturnDict
 from rest_framework.views import APIView
 
 from accounts import leaks
@@ -385,7 +386,7 @@ class MeView(Manners, APIView):
         writer = of_thread.writer
         writer._context = {"request": request}
         try:
-            return writer.to_representation(me)
+            return ReturnDict(writer.to_representation(me), serializer=writer)
         finally:
             writer._context = {}
 
