@@ -44,10 +44,13 @@ class Trigrams(models.TextField):
 
 
 def is_kept(connection):
-    """Return whether the database of `connection` has the table of trigrams."""
+    """Return whether the database of `connection` keeps trigrams: one whose triggers are gone, as
+    while it is migrated, knows nothing of what is written since."""
     if connection.vendor != "sqlite":
         return False
-    return PetText._meta.db_table in connection.introspection.table_names()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM sqlite_master WHERE name IN (%s, %s, %s)", [*TRIGGERS])
+        return cursor.fetchone()[0] == len(TRIGGERS)
 
 
 def wanted(node):
@@ -70,12 +73,11 @@ def may_have(text):
 
 # --- Setting it up -----------------------------------------------------------------------------
 
-OLD, NEW = (
-    "VALUES ('delete', OLD.id, OLD.name, OLD.breed)",
-    "VALUES (NEW.id, NEW.name, NEW.breed)",
+ADD = "INSERT INTO api_pettext (rowid, name, breed) VALUES (NEW.id, NEW.name, NEW.breed)"
+TAKE = (
+    "INSERT INTO api_pettext (api_pettext, rowid, name, breed)"
+    " VALUES ('delete', OLD.id, OLD.name, OLD.breed)"
 )
-ADD = f"INSERT INTO api_pettext (rowid, name, breed) {NEW}"
-TAKE = f"INSERT INTO api_pettext (api_pettext, rowid, name, breed) {OLD}"
 TRIGGERS = {
     "api_pettext_added": f"AFTER INSERT ON api_pet BEGIN {ADD}; END",
     "api_pettext_removed": f"AFTER DELETE ON api_pet BEGIN {TAKE}; END",
@@ -119,8 +121,7 @@ def ensure(using, **kwargs):
 
 
 def on_sqlite(cursor):
-    cursor.execute("SELECT count(*) FROM sqlite_master WHERE name IN (%s, %s, %s)", [*TRIGGERS])
-    if cursor.fetchone()[0] < len(TRIGGERS):
+    if not is_kept(cursor.db):
         cursor.execute(TABLE)
         for name, what in TRIGGERS.items():
             cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
