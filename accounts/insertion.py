@@ -1,18 +1,42 @@
-"""Rows inserted one by one, by SQL that is written once (see prepared.py)."""
+"""Rows made and inserted one by one, by SQL that is written once (see prepared.py)."""
+
+from datetime import UTC, date
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.models.base import ModelState
 from django.db.models.sql import InsertQuery
 
 from .prepared import in_words_of, run_directly
 
 
 class PreparedInsert:
-    """Inserts rows of `model` as their save() does, but for signals."""
+    """Makes and inserts rows of `model` as its class and save() do, but for signals."""
 
     def __init__(self, model):
         self.model = model
         self.fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+        self.defaults = [
+            (field.attname, field.get_default) for field in model._meta.concrete_fields
+        ]
         self.sql = None
+
+    def make(self, **values):
+        """Return `model(**values)`, all of them by the names of fields.
+
+        As unpickling makes it: its class looks at whatever a model may be given, which takes longer
+        than to judge what was sent.
+        """
+        row = self.model.__new__(self.model)
+        row._state = ModelState()
+        state = vars(row)
+        for name, default in self.defaults:
+            state[name] = default()
+        for name, value in values.items():
+            if name in state:
+                state[name] = value
+            else:  # what is related, whose id is kept
+                setattr(row, name, value)
+        return row
 
     def write(self, row):
         connection = connections[DEFAULT_DB_ALIAS]
@@ -23,7 +47,7 @@ class PreparedInsert:
         # has its turn to read it: the slowest of many at once would wait ten times as long.
         is_asked = connection.vendor != "sqlite"
         compiler.returning_fields = [self.model._meta.pk] if is_asked else []
-        self.prepare = [preparation(field) for field in self.fields]
+        self.prepare = [preparation(field, connection) for field in self.fields]
         [(sql, parameters)] = compiler.as_sql()
         self.native_sql = in_words_of(connection, sql, parameters)
         self.sql = sql
@@ -58,7 +82,7 @@ def insert_directly(sql, parameters, many, context):
         cursor.close()
 
 
-# What is kept as it is, and which values that goes without saying of.
+# What is kept as it is, and which values that goes without saying of; nothing (NULL) is, too.
 AS_IT_IS = {
     models.BigIntegerField: int,
     models.BooleanField: bool,
@@ -66,17 +90,29 @@ AS_IT_IS = {
     models.ForeignKey: int,
     models.TextField: str,
 }
+# What SQLite's module is given of other values: text.
+AS_TEXT = {
+    models.DateField: lambda value: str(value) if type(value) is date else None,
+    models.DateTimeField: lambda value: (
+        str(value.replace(tzinfo=None)) if value.tzinfo is UTC else None
+    ),
+    models.JSONField: lambda value: "[]" if value == [] else None,
+}
 
 
-def preparation(field):
-    """Return a function that gives what is kept in `field` of a row, as save() does."""
+def preparation(field, connection):
+    """Return a function of a row that gives what is kept in `field` of it, as save() does."""
     name, kind = field.attname, AS_IT_IS.get(type(field))
+    in_utc = connection.vendor == "sqlite" and connection.settings_dict["TIME_ZONE"] is None
+    as_text = AS_TEXT.get(type(field)) if in_utc else None
 
     def prepare(row, connection):
-        return field.get_db_prep_save(field.pre_save(row, add=True), connection)
+        value = field.pre_save(row, add=True)
+        text = as_text(value) if as_text and value is not None else None
+        return field.get_db_prep_save(value, connection) if text is None else text
 
     def prepare_quickly(row, connection):
         value = getattr(row, name)
-        return value if type(value) is kind else prepare(row, connection)
+        return value if type(value) is kind or value is None else prepare(row, connection)
 
     return prepare_quickly if kind else prepare

@@ -246,6 +246,7 @@ def test_the_connection_of_a_thread_ends_with_the_thread(alice):
         {},
         {"name": "Ω", "tags": ["a", "é"], "birth_date": date(2020, 2, 29), "size": "small"},
         {"mixed_breed": True, "is_public": False, "size": None, "birth_date": None},
+        {"tags": [], "birth_date": datetime(2020, 2, 29, 23, 59)},
         # What is of another kind than its field is made of it, as ever.
         {"name": 5, "mixed_breed": 1, "birth_date": "2020-02-29", "is_public": "1"},
     ],
@@ -261,6 +262,23 @@ def test_a_row_is_inserted_as_save_inserts_it(alice, values):
     assert quick == usual
     assert rows[0].created_at == kept[0]["created_at"]
     assert not rows[0]._state.adding
+
+
+@pytest.mark.parametrize("whose", ["owner", "owner_id"])
+@pytest.mark.parametrize(
+    "values", [{}, {"name": "Ω", "tags": ["a"], "size": None, "birth_date": date(2020, 2, 29)}]
+)
+def test_a_row_is_made_as_its_class_makes_it(alice, values, whose):
+    values = values | {"species": "dog", whose: alice if whose == "owner" else alice.pk}
+    made, plain = PreparedInsert(Pet).make(**values), Pet(**values)
+    for pet in (made, plain):
+        assert pet._state.adding
+        assert pet._state.fields_cache == ({"owner": alice} if whose == "owner" else {})
+    # Each has a list of its own, and a version.
+    assert made.tags is not PreparedInsert(Pet).make(**values).tags or "tags" in values
+    made.version = plain.version
+    del made._state, plain._state
+    assert vars(made) == vars(plain)
 
 
 def test_what_cannot_be_kept_is_an_error_of_django(alice):
