@@ -15,10 +15,11 @@ from rest_framework.fields import empty
 
 from . import bulk_schema, compiled, conditional
 from .errors import flatten
+from .fields import Id
 from .models import Pet
 from .permissions import NotOwner
 from .response import Response
-from .serializers import LICENCE_TAKEN, MOST, Id, PetChangeSerializer, PetSerializer
+from .serializers import LICENCE_TAKEN, MOST, PetChangeSerializer, PetSerializer
 
 MOST_ERRORS = 100  # then no further item is looked at
 TRIES = 3

@@ -10,10 +10,10 @@ from drf_spectacular.utils import (
 )
 
 from .errors import MEDIA_TYPE, PROBLEMS
+from .fields import LARGEST_ID
 from .schema import EXAMPLE_HOST
 from .serializers import (
     KEPT_PET,
-    LARGEST_ID,
     MOST,
     PET,
     PetChangeSerializer,

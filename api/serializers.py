@@ -21,49 +21,16 @@ from rest_framework.utils.serializer_helpers import BindingDict
 
 from accounts import keys
 
-from .models import Pet
+from .accepting import accepted
+from .fields import Choice, Id, TagField, TagList, Text, Truth
+from .models import Pet, insertion
 
 User = get_user_model()
 FORM_FIELDS = {"csrfmiddlewaretoken", "idempotency_key"}
 MAX_TAGS = 20
 MAX_NAMED = 20  # unknown fields that a problem names
 MOST = 500  # pets in one request
-LARGEST_ID = 2**63 - 1
 LICENCE_TAKEN = "This owner has a pet with this licence number already."
-
-
-def in_a_form(field):
-    """Return whether `field` was sent by an HTML form, where everything is text."""
-    return html.is_html_input(getattr(field.root, "initial_data", None))
-
-
-class Text(serializers.CharField):
-    """Text is text: DRF would take a number for it."""
-
-    def to_internal_value(self, data):
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
-class Truth(serializers.BooleanField):
-    """True or false, and in a form a word for it: DRF would take a number too."""
-
-    def to_internal_value(self, data):
-        if not isinstance(data, bool) and not in_a_form(self):
-            self.fail("invalid", input=data)
-        return super().to_internal_value(data)
-
-
-class Choice(serializers.ChoiceField):
-    """One of a few words; who sends another is told which there are."""
-
-    default_error_messages = {
-        "invalid_choice": '"{input}" is not a valid choice. Valid are {choices}.'
-    }
-
-    def fail(self, key, **kwargs):
-        super().fail(key, choices=", ".join(self.choices), **kwargs)
 
 
 # Finds its fields out once for its class: to look at the model costs ten times what they do.
@@ -72,25 +39,31 @@ class Choice(serializers.ChoiceField):
 # style) they share, so it is not to be changed in place.  (A docstring would be published as that
 # of every serializer that has none.)
 class KeepsFields(serializers.Serializer):
+    def __init__(self, instance=None, data=empty, **kwargs):
+        if "context" not in kwargs or kwargs.keys() - {"context", "partial"}:
+            super().__init__(instance, data, **kwargs)
+            return
+        # For a request.  DRF counts each that it makes in the class of all fields, and Python then
+        # forgets what it knows of them by heart.
+        vars(self).update(blank(type(self)))
+        self.instance, self._context = instance, kwargs["context"]
+        self.partial = kwargs.get("partial", False)
+        if data is not empty:
+            self.initial_data = data
+
     @cached_property
     def fields(self):
         fields = BindingDict(self)
-        fields.fields = {name: self.one_of_the_fields(name) for name in fields_of(type(self))}
+        fields.fields = {name: twin(field, self) for name, field in fields_of(type(self)).items()}
         return fields
 
-    @property
-    def known_fields(self):
-        """The fields by name, as `fields` has them; not always of this serializer."""
-        return vars(self).get("fields") or fields_of(type(self))
 
-    def one_of_the_fields(self, name):
-        """Return `fields[name]`, of which the others need not be there."""
-        if "fields" in vars(self):
-            return self.fields[name]
-        twins = vars(self).setdefault("twins", {})
-        if name not in twins:
-            twins[name] = twin(fields_of(type(self))[name], self)
-        return twins[name]
+@cache
+def blank(serializer_class):
+    """Return what a serializer holds before anything is given to it."""
+    made = object.__new__(serializer_class)
+    super(KeepsFields, made).__init__()
+    return vars(made)
 
 
 @cache
@@ -125,25 +98,13 @@ class Strict(KeepsFields):
     """Unknown fields are refused by name, together with whatever else is wrong; read-only ones are
     ignored, so that what was read can be sent back."""
 
-    asked = None  # the fields that have a say in what is being validated
-
-    @property
-    def _writable_fields(self):
-        return super()._writable_fields if self.asked is None else self.asked
-
     def _read_only_defaults(self):
         return super()._read_only_defaults() if has_read_only_defaults(type(self)) else {}
 
     def to_internal_value(self, data):
-        # To ask the others costs as much, and they say nothing.  (In a form what is left out may be
-        # a box that is not ticked.)
-        if isinstance(data, dict) and not html.is_html_input(data):
-            self.asked = [
-                self.one_of_the_fields(name)
-                for name, field in self.known_fields.items()
-                if not field.read_only
-                and (name in data or field.required or field.default is not empty)
-            ]
+        values = accepted(self, data)
+        if values is not None:
+            return values
         problems = self.unknown(data) if isinstance(data, dict) else {}  # a QueryDict is one too
         try:
             value = super().to_internal_value(data)
@@ -154,9 +115,9 @@ class Strict(KeepsFields):
         return value
 
     def unknown(self, data):
-        if data.keys() <= self.known_fields.keys():
+        if data.keys() <= self.fields.keys():
             return {}
-        known = self.known_fields.keys() | (FORM_FIELDS if html.is_html_input(data) else ())
+        known = self.fields.keys() | (FORM_FIELDS if html.is_html_input(data) else ())
         unknown = sorted(str(name) for name in data if name not in known)
         error = serializers.ErrorDetail("Unknown field.", code="unknown_field")
         return {name: [error] for name in unknown[:MAX_NAMED]}
@@ -207,22 +168,6 @@ class OwnerSerializer(KeepsFields, serializers.ModelSerializer):
         model = User
         fields = ["id", "username"]
         read_only_fields = fields
-
-
-class TagList(serializers.ListField):
-    """A bounded list: one that is too long is refused before its tags are looked at."""
-
-    def to_internal_value(self, data):
-        if isinstance(data, list | tuple) and len(data) > MAX_TAGS:
-            self.fail("max_length", max_length=MAX_TAGS)
-        return super().to_internal_value(data)
-
-
-class TagField(Text):
-    """A word or two: lower case, without spaces around it."""
-
-    def to_internal_value(self, data):
-        return super().to_internal_value(data).lower()
 
 
 PET = {
@@ -303,7 +248,7 @@ class PetSerializer(PrivateFields, StrictSerializer):
         return list(dict.fromkeys(value))
 
     def create(self, validated_data):
-        pet = Pet(**validated_data)
+        pet = insertion.make(**validated_data)
         # A statement alone needs no transaction, unless one is under way that is to survive it.
         is_alone = not pet.tags and not connection.in_atomic_block
         with telling_licences(), contextlib.nullcontext() if is_alone else transaction.atomic():
@@ -313,18 +258,6 @@ class PetSerializer(PrivateFields, StrictSerializer):
     def update(self, instance, validated_data):
         with telling_licences():
             return super().update(instance, validated_data)
-
-
-class Id(serializers.IntegerField):
-    """A row's id: a number, not a text that looks like one, and of a size that rows have."""
-
-    def __init__(self, **kwargs):
-        super().__init__(min_value=1, max_value=LARGEST_ID, **kwargs)
-
-    def to_internal_value(self, data):
-        if type(data) is not int:  # true is an int, too
-            self.fail("invalid")
-        return data
 
 
 class PetChangeSerializer(PetSerializer):
