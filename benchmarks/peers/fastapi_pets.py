@@ -23,7 +23,7 @@ ENGINE_OPTIONS = {
 }
 PRAGMAS = """
     PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;
-    PRAGMA cache_size=-32000; PRAGMA mmap_size=268435456; PRAGMA temp_store=MEMORY;
+    PRAGMA cache_size=-32000; PRAGMA temp_store=MEMORY;
 """
 
 

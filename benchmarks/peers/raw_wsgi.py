@@ -16,7 +16,7 @@ DATABASE = os.environ["PEER_DATABASE"].removeprefix("sqlite:///")
 PAGE = 25
 PRAGMAS = """
     PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;
-    PRAGMA cache_size=-32000; PRAGMA mmap_size=268435456; PRAGMA temp_store=MEMORY;
+    PRAGMA cache_size=-32000; PRAGMA temp_store=MEMORY;
 """
 TOKEN = """
     SELECT token.expires, token.scope, user.id, user.username, user.is_active
