@@ -1,7 +1,10 @@
 """Taking turns: first come, first served, at the database and for bodies."""
 
 import contextlib
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +14,8 @@ from django.db import OperationalError, close_old_connections, connection, trans
 
 from accounts.models import User
 from project.turns import Turns
+
+from .servers import ROOT
 
 sqlite_only = pytest.mark.skipif(
     "connection.vendor != 'sqlite'", reason="PostgreSQL's writers need not queue."
@@ -90,8 +95,7 @@ def test_a_failure_passes_the_turn_on():
 @sqlite_only
 @pytest.mark.django_db(transaction=True)
 def test_a_turn_ends_with_the_transaction_however_it_ends():
-    from project.sqlite.base import turns
-
+    turns = connection.queue
     with transaction.atomic():
         assert turns.free == 0
     assert turns.free == 1
@@ -109,7 +113,7 @@ def test_a_turn_ends_with_the_transaction_however_it_ends():
 @sqlite_only
 @pytest.mark.django_db(transaction=True)  # else its own transaction has the turn
 def test_many_who_write_at_once_all_do(tmp_path):
-    from project.sqlite.base import DatabaseWrapper, turns
+    from project.sqlite.base import DatabaseWrapper
 
     settings = connection.settings_dict | {"NAME": tmp_path / "pets.sqlite3"}
 
@@ -134,7 +138,109 @@ def test_many_who_write_at_once_all_do(tmp_path):
         list(pool.map(write, range(40)))
         assert cursor.execute("SELECT count(*) FROM pet").fetchone() == (40,)
     database.close()
-    assert turns.free == 1
+    assert database.queue.free == 1
+
+
+HOLD = """
+import sys
+from django.conf import settings
+settings.configure()
+from project.sqlite.base import Queue
+queue = Queue(sys.argv[1])
+with queue.taken(1):
+    print("mine", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def another(tmp_path):
+    """Another process that has the turn, until a line is written to it."""
+    path = tmp_path / "pets.sqlite3"
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=-1, stdout=-1, text=True, cwd=ROOT
+    )
+    assert process.stdout.readline() == "mine\n"
+    yield path, process
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+
+
+@sqlite_only
+def test_a_process_waits_for_another_and_no_longer_than_it_must(another):
+    from project.sqlite.base import Queue
+
+    path, process = another
+    queue = Queue(path)
+    assert not queue.take(0.05)
+    assert queue.free == 1
+    with ThreadPoolExecutor(1) as pool:
+        later = pool.submit(queue.take, 10)
+        time.sleep(0.05)
+        assert not later.done()
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert later.result(timeout=5)
+    assert queue.free == 0
+    queue.pass_on()
+    assert queue.free == 1
+
+
+@sqlite_only
+def test_a_process_that_is_killed_keeps_nobody_waiting(another):
+    from project.sqlite.base import Queue
+
+    path, process = another
+    process.kill()
+    assert Queue(path).take(5)
+
+
+@sqlite_only
+@pytest.mark.django_db(transaction=True)
+def test_who_loses_patience_with_another_process_writes_all_the_same(another):
+    from project.sqlite.base import DatabaseWrapper
+
+    path, _ = another
+    options = connection.settings_dict["OPTIONS"] | {"timeout": 0.05}
+    database = DatabaseWrapper(connection.settings_dict | {"NAME": path, "OPTIONS": options})
+    with database.cursor() as cursor:
+        cursor.execute("CREATE TABLE pet (id)")
+        cursor.execute("INSERT INTO pet VALUES (1)")
+        assert cursor.execute("SELECT count(*) FROM pet").fetchone() == (1,)
+    database.close()
+
+
+@sqlite_only
+@pytest.mark.skipif("not hasattr(os, 'fork')", reason="There are no forks.")
+def test_a_child_has_no_part_in_its_parents_turn(tmp_path):
+    from project.sqlite.base import Queue, queues
+
+    path = tmp_path / "pets.sqlite3"
+    queue = queues[path] = Queue(path)
+    try:
+        with queue.taken(1):
+            child = os.fork()
+            if child == 0:  # it must not come to the end of the test as well
+                os._exit(0 if queue.lock is None and not Queue(path).take(0.05) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+            # What the child closed and took for itself is not taken from us.
+            assert not Queue(path).take(0.05)
+    finally:
+        del queues[path]
+
+
+@sqlite_only
+@pytest.mark.parametrize("path", [None, "/proc/nowhere/pets.sqlite3"])
+def test_where_no_lock_can_be_had_threads_take_turns_alone(path):
+    from project.sqlite.base import Queue
+
+    queue = Queue(path)
+    assert queue.take(1)
+    assert not queue.take(0.01)
+    queue.pass_on()
+    assert queue.take(1)
 
 
 # --- PostgreSQL's connections --------------------------------------------------------------------

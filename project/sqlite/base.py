@@ -1,16 +1,80 @@
 """Django's SQLite, whose writers take turns.
 
 One writes at a time.  Who finds another at it is not told when that is over: SQLite looks again
-after 1, 2, 5 and at last every 100 ms, and meanwhile others come and go.  So those of this process
-stand in a queue first, and one of them at most meets those of the others.
+after 1, 2, 5 and at last every 100 ms, and meanwhile others come and go.  So the threads of a
+process stand in a queue first, and its first one waits for those of other processes at a lock of
+our own, beside the database, that is looked at more often.
 """
+
+import contextlib
+import os
+import time
 
 from django.db.backends.sqlite3 import base
 
 from project.turns import Turns
 
+try:
+    import fcntl
+except ImportError:  # Windows, or a browser
+    fcntl = None
+
 WRITING = ("INSERT", "UPDATE", "DELETE")
-turns = Turns()
+SHORTEST, LONGEST = 0.0002, 0.005  # seconds between two looks
+
+
+class Queue(Turns):
+    """Those who write to one database, which is the file at `path`; None is no file."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.lock = path, None
+
+    def take(self, patience):
+        end = time.monotonic() + patience
+        if not super().take(patience):
+            return False
+        if self.path is None or fcntl is None or self.is_locked_before(end):
+            return True
+        super().pass_on()
+        return False
+
+    def pass_on(self):
+        if self.lock is not None:
+            fcntl.flock(self.lock, fcntl.LOCK_UN)
+        super().pass_on()
+
+    def is_locked_before(self, end):
+        began = time.monotonic()
+        try:
+            if self.lock is None:
+                self.lock = os.open(f"{self.path}-turn", os.O_RDWR | os.O_CREAT, 0o644)
+            while True:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return True
+                now = time.monotonic()
+                if now > end:
+                    return False
+                # Nobody waits for a twentieth longer than they must.
+                time.sleep(min(max(SHORTEST, (now - began) / 20), LONGEST))
+        except OSError:  # a folder that cannot be written to, or has no locks: SQLite goes on alone
+            return True
+
+
+queues = {}  # by path
+
+
+def forget_locks():
+    """A process that was forked would share its parent's turns."""
+    for queue in queues.values():
+        if queue.lock is not None:
+            os.close(queue.lock)
+            queue.lock = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_locks)
 
 
 class Cursor(base.SQLiteCursorWrapper):
@@ -19,7 +83,7 @@ class Cursor(base.SQLiteCursorWrapper):
     def execute(self, query, params=None):
         if self.connection.in_transaction or not query.startswith(WRITING):
             return super().execute(query, params)
-        with turns.taken(self.patience):
+        with self.queue.taken(self.patience):
             return super().execute(query, params)
 
 
@@ -33,14 +97,26 @@ class DatabaseWrapper(base.DatabaseWrapper):
         # After that SQLite may say that the database is locked, as it would without us.
         return self.settings_dict["OPTIONS"].get("timeout", 5)
 
+    def get_new_connection(self, conn_params):
+        path = None if self.is_in_memory_db() else str(self.settings_dict["NAME"])
+        self.queue = queues.setdefault(path, Queue(path))
+        return super().get_new_connection(conn_params)
+
     def create_cursor(self, name=None):
         cursor = self.connection.cursor(factory=Cursor)
-        cursor.patience = self.patience
+        cursor.queue, cursor.patience = self.queue, self.patience
         return cursor
+
+    def execute_in_turn(self, sql, parameters):
+        """Execute a statement that writes, in SQLite's own words, and return its cursor."""
+        if self.connection.in_transaction:
+            return self.connection.execute(sql, parameters)
+        with self.queue.taken(self.patience):
+            return self.connection.execute(sql, parameters)
 
     def _start_transaction_under_autocommit(self):
         self.pass_on()  # what SQLite ended by itself, after some errors
-        self.has_turn = turns.take(self.patience)
+        self.has_turn = self.queue.take(self.patience)
         try:
             super()._start_transaction_under_autocommit()
         except BaseException:
@@ -66,4 +142,4 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def pass_on(self):
         if self.has_turn:
             self.has_turn = False
-            turns.pass_on()
+            self.queue.pass_on()
