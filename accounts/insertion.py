@@ -2,11 +2,11 @@
 
 from datetime import UTC, date
 
-from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db import models
 from django.db.models.base import ModelState
 from django.db.models.sql import InsertQuery
 
-from .prepared import in_words_of, run_directly
+from .prepared import in_words_of, run_directly, this_connection
 
 
 class PreparedInsert:
@@ -39,7 +39,7 @@ class PreparedInsert:
         return row
 
     def write(self, row):
-        connection = connections[DEFAULT_DB_ALIAS]
+        connection = this_connection()
         query = InsertQuery(self.model)
         query.insert_values(self.fields, [row])
         compiler = query.get_compiler(connection=connection)
@@ -57,7 +57,7 @@ class PreparedInsert:
         in, if it is in one."""
         if self.sql is None:
             self.write(row)
-        connection = connections[DEFAULT_DB_ALIAS]
+        connection = this_connection()
         parameters = [prepare(row, connection) for prepare in self.prepare]
         if connection.queries_logged:
             with connection.cursor() as cursor:
@@ -74,8 +74,10 @@ def insert(cursor, sql, parameters):
 
 
 def insert_directly(sql, parameters, many, context):
-    # By a cursor of the backend's: SQLite's writers take turns.
-    cursor = context["connection"].create_cursor()
+    connection = context["connection"]
+    if connection.vendor == "sqlite":  # whose writers take turns
+        return connection.execute_in_turn(sql, parameters).lastrowid
+    cursor = connection.create_cursor()
     try:
         return insert(cursor, sql, parameters)
     finally:

@@ -7,7 +7,8 @@ writes it, here as everywhere, and reads what comes back: only not each time.
     NAMED.rows(name="Rex")
 """
 
-from datetime import UTC
+import threading
+from datetime import UTC, datetime
 from functools import partial
 from operator import itemgetter
 
@@ -16,6 +17,17 @@ from django.db.backends.sqlite3.base import DatabaseOperations
 from django.db.models import Expression, JSONField
 from django.db.models.base import ModelState
 from django.db.models.expressions import Col
+
+mine = threading.local()
+
+
+def this_connection():
+    """Return the connection of this thread: the same each time, found in a tenth of the time."""
+    try:
+        return mine.connection
+    except AttributeError:
+        mine.connection = connections[DEFAULT_DB_ALIAS]
+        return mine.connection
 
 
 class Gap(Expression):
@@ -82,7 +94,7 @@ class Prepared:
     def raw(self, **values):
         """Return the rows as a list of tuples, as the database gives them."""
         self.write()
-        connection = connections[DEFAULT_DB_ALIAS]
+        connection = this_connection()
         parameters = self.template.copy()
         for place, name, prepare in self.gaps:
             parameters[place] = prepare(values[name], connection)
@@ -115,15 +127,15 @@ class Prepared:
 def quicker(convert, column):
     """Return what converts as Django's `convert` does, None where there is nothing to do.
 
-    SQLite's module has made times and truth of a column already, by its declared type; the times
-    are in UTC, without saying so.
+    SQLite's module has made truth and times of a column already, by its declared type, and gives
+    other times as the text that is kept; all are in UTC, without saying so.
     """
     kept = column.target if isinstance(column, Col) else None
     of_sqlite = getattr(convert, "__func__", None)
     if kept is not None and of_sqlite is DatabaseOperations.convert_booleanfield_value:
         return None
     is_time = of_sqlite is DatabaseOperations.convert_datetimefield_value
-    if kept is not None and is_time and connections.settings[DEFAULT_DB_ALIAS]["TIME_ZONE"] is None:
+    if is_time and connections.settings[DEFAULT_DB_ALIAS]["TIME_ZONE"] is None:
         return as_utc
     if isinstance(kept, JSONField):
         return lambda text, *about: [] if text == "[]" else convert(text, *about)
@@ -131,6 +143,8 @@ def quicker(convert, column):
 
 
 def as_utc(value, column, connection):
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
     return value and value.replace(tzinfo=UTC)
 
 

@@ -10,11 +10,11 @@ from urllib.parse import quote
 from csp.constants import SELF
 from csp.middleware import CSPMiddleware
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpResponse, HttpResponseNotAllowed
 from django.utils.functional import SimpleLazyObject
 
 from accounts import keys
+from accounts.prepared import this_connection
 
 from . import logs, tracing
 from .timing import Timing
@@ -74,7 +74,7 @@ class RequestMiddleware:
             return HttpResponse(status=204, headers={"Allow": ", ".join(METHODS)})
         if not request.path.startswith("/api/"):
             return self.get_response(request)
-        wrappers = connections[DEFAULT_DB_ALIAS].execute_wrappers
+        wrappers = this_connection().execute_wrappers
         wrappers.append(timing.query)  # as connection.execute_wrapper does
         try:
             return self.get_response(request)
