@@ -135,8 +135,12 @@ class Writer:
         link = serializers.HyperlinkedIdentityField
         if isinstance(field, link) and is_inherited(field, link, "to_representation", "get_url"):
             before, after = around(field)
-            key = self.at(f"{prefix}{field.lookup_field}")
-            return f"base + {before!r} + in_path({key}) + {after!r}"
+            column = f"{prefix}{field.lookup_field}"
+            key = self.at(column)
+            # A number needs no quotes, and is written as it is.
+            is_number = isinstance(kept_in(self.rows, column), models.IntegerField)
+            written = f"str({key})" if is_number else f"in_path({key})"
+            return f"base + {before!r} + {written} + {after!r}"
         column = f"{prefix}{'__'.join(field.source_attrs)}"
         if isinstance(field, serializers.ListSerializer) and column in self.gathered:
             self.lists[column] = field.child
@@ -215,7 +219,7 @@ def reader_of(kept, column):
     """Return a function that gives what a row has in `column` of a model's object."""
     read, kind = attrgetter(column.replace("__", ".")), kept.get_internal_type()
     if kind == "JSONField":
-        return lambda thing: json.dumps(read(thing))
+        return lambda thing: "[]" if (value := read(thing)) == [] else json.dumps(value)
     if by_database(kept):
         code = BY_PYTHON[kind].format("read(thing)")
         return eval(f"lambda thing: {code}", {"read": read})  # noqa: S307 -- as in Writer

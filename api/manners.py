@@ -64,7 +64,8 @@ class Manners:
     def initialize_request(self, request, *args, **kwargs):
         of_drf = super().initialize_request(request, *args, **kwargs)
         # Asked for a dozen times; DRF would look in its own request first, and then in Django's.
-        of_drf.META, of_drf.method = request.META, request.method
+        of_drf.META, of_drf.method, of_drf.path = request.META, request.method, request.path
+        of_drf.scheme, of_drf.get_host = request.scheme, request.get_host
         return of_drf
 
     def perform_content_negotiation(self, request, force=False):

@@ -3,23 +3,29 @@
 import gc
 import io
 import os
+import threading
 
 import django
 from django.conf import settings
 from django.core import signals
 from django.core.cache import close_caches
 from django.core.handlers.base import reset_urlconf
-from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.db import close_old_connections, connection, reset_queries
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest, get_script_name
+from django.db import close_old_connections, reset_queries
 from django.http import QueryDict
+from django.urls import set_script_prefix, set_urlconf
 from django.utils.functional import cached_property
 from django.utils.http import parse_header_parameters
+from django.utils.log import log_response
+
+from accounts.prepared import this_connection
 
 from .turns import Turns
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
 
+MOST_HOSTS = 20  # that are known without a look: by a wildcard there may be any number
 NO_QUERY = QueryDict()  # it cannot be changed
 
 
@@ -31,6 +37,7 @@ class Request(WSGIRequest):
     """
 
     host = None
+    known_hosts = {}
 
     def _set_content_type_params(self, meta):
         self.content_type, self.content_params = parse_header_parameters(
@@ -41,11 +48,23 @@ class Request(WSGIRequest):
     def GET(self):  # noqa: N802 -- as Django calls it
         return WSGIRequest.GET.func(self) if self.META.get("QUERY_STRING") else NO_QUERY
 
+    @cached_property
+    def scheme(self):
+        return super().scheme
+
     def get_host(self):
         # Each link and each rule about origins asks for it, and it is checked each time.
         if self.host is None:
-            self.host = super().get_host()
+            sent = self.META.get("HTTP_HOST")
+            self.host = self.known_hosts.get(sent) or self.checked_host(sent)
         return self.host
+
+    def checked_host(self, sent):
+        host = super().get_host()
+        is_all_there_is_to_it = sent and not settings.USE_X_FORWARDED_HOST
+        if is_all_there_is_to_it and len(self.known_hosts) < MOST_HOSTS:
+            self.known_hosts[sent] = host
+        return host
 
 
 # Bodies that are slow to come hold some of the threads; others are left for everybody else.
@@ -54,12 +73,33 @@ PATIENCE = 0.3  # seconds
 
 
 class Handler(WSGIHandler):
-    request_class = Request
+    """Django's, which tells a thread only once where it is mounted and which addresses there are.
+
+    What would be left to the server to send, a file, is sent as any other answer.
+    """
+
+    told = threading.local()
 
     def __call__(self, environ, start_response):
         receive(environ)
-        connection.close_if_unusable_or_obsolete()
-        return super().__call__(environ, start_response)
+        this_connection().close_if_unusable_or_obsolete()
+        prefix = get_script_name(environ)
+        if getattr(self.told, "prefix", None) != prefix:
+            set_script_prefix(prefix)
+            set_urlconf(settings.ROOT_URLCONF)
+            self.told.prefix = prefix
+        signals.request_started.send(sender=Handler, environ=environ)
+        request = Request(environ)
+        response = self._middleware_chain(request)
+        response._handler_class = Handler
+        response._resource_closers.append(request.close)
+        if response.status_code >= 400:
+            log_response("%s: %s", response.reason_phrase, request.path,
+                         response=response, request=request)  # fmt: skip
+        cookies = [("Set-Cookie", morsel.output(header="")) for morsel in response.cookies.values()]
+        status = f"{response.status_code} {response.reason_phrase}"
+        start_response(status, [*response.items(), *cookies])
+        return response
 
 
 def stop_asking_twice():
