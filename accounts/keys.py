@@ -51,9 +51,14 @@ def in_base_62(number, length):
     return digits
 
 
+PAIRS = [in_base_62(number, 2) for number in range(len(ALPHABET) ** 2)]
+
+
 def checksum(text):
     """Return the CRC-32 of `text` in six base-62 digits."""
-    return in_base_62(zlib.crc32(text.encode()), CHECKSUM_LENGTH)
+    rest, last = divmod(zlib.crc32(text.encode()), len(PAIRS))
+    first, middle = divmod(rest, len(PAIRS))
+    return PAIRS[first] + PAIRS[middle] + PAIRS[last]
 
 
 def generate():

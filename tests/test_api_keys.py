@@ -1,6 +1,7 @@
 """API keys: how they are made, kept, recognised and refused (the access table has the rest)."""
 
 import re
+import zlib
 from datetime import timedelta
 from io import StringIO
 
@@ -206,3 +207,6 @@ def test_the_checksum_is_crc32_in_base_62():
     assert keys.checksum("") == "000000"
     assert keys.checksum("paw_") == "2nS92p"
     assert len(keys.checksum("x" * 1000)) == 6
+    for number in range(200):
+        text = str(number)
+        assert keys.checksum(text) == keys.in_base_62(zlib.crc32(text.encode()), 6)
