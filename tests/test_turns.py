@@ -1,4 +1,5 @@
-"""Taking turns: first come, first served, at the database and for bodies."""
+"""Django's databases with one thing more each: turns of SQLite's writers, PostgreSQL's connections
+and times."""
 
 import contextlib
 import os
@@ -8,15 +9,18 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import OperationalError, close_old_connections, connection, transaction
+from django.db import DataError, OperationalError, close_old_connections, connection, transaction
 
 from accounts.models import User
 from project.turns import Turns
 
 from .servers import ROOT
 
+HALF_A_SECOND_LATER = datetime(2020, 2, 29, 18, 59, 59, 500_000, UTC)
 sqlite_only = pytest.mark.skipif(
     "connection.vendor != 'sqlite'", reason="PostgreSQL's writers need not queue."
 )
@@ -261,6 +265,32 @@ def test_a_connection_that_the_server_ended_is_replaced_before_the_next_request(
     wait_until(lambda: not is_silent(connection.connection))
     close_old_connections()  # as each request begins
     assert User.objects.count() == 0
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite keeps times as text.")
+@pytest.mark.django_db
+@pytest.mark.parametrize("zone", [None, "Asia/Kathmandu"])
+@pytest.mark.parametrize("is_bound_by_server", [True, False])
+def test_times_are_in_the_zone_of_the_connection(zone, is_bound_by_server):
+    from project.postgresql.base import DatabaseWrapper
+
+    options = connection.settings_dict["OPTIONS"] | {"server_side_binding": is_bound_by_server}
+    database = DatabaseWrapper(connection.settings_dict | {"TIME_ZONE": zone, "OPTIONS": options})
+    asked = "SELECT '2020-02-29 23:59:59.5+05'::timestamptz FROM generate_series(1, 3)"
+    try:
+        with database.cursor() as cursor:
+            cursor.execute(asked)
+            assert cursor.fetchone() == (HALF_A_SECOND_LATER,)
+            assert [time.tzinfo for (time,) in cursor.fetchall()] == [database.timezone] * 2
+            cursor.execute("SELECT 'infinity'::timestamptz")
+            with pytest.raises(DataError):
+                cursor.fetchone()
+        assert database.timezone == (ZoneInfo(zone) if zone else UTC)
+        with database.chunked_cursor() as cursor:
+            cursor.execute(asked)
+            assert [time.tzinfo for (time,) in cursor.fetchmany(2)] == [database.timezone] * 2
+    finally:
+        database.close()
 
 
 @sqlite_only
