@@ -34,7 +34,7 @@ class PreparedInsert:
         for name, value in values.items():
             if name in state:
                 state[name] = value
-            else:  # what is related, whose id is kept
+            elif self.model._meta.get_field(name).is_relation:  # whose id is kept
                 setattr(row, name, value)
         return row
 

@@ -64,7 +64,7 @@ def accepted(serializer, data):
                 if value is not None or not may_be_null:
                     value = accept(value) if accept else ask(serializer, name, value)
                 values[source] = judge(serializer, value) if judge else value
-            elif has_to_be_there and not serializer.root.partial:
+            elif has_to_be_there and not getattr(serializer.root, "partial", False):
                 return None
     except LEFT_TO_DRF:
         return None

@@ -78,6 +78,7 @@ class Handler(WSGIHandler):
     What would be left to the server to send, a file, is sent as any other answer.
     """
 
+    request_class = Request
     told = threading.local()
 
     def __call__(self, environ, start_response):
@@ -89,7 +90,7 @@ class Handler(WSGIHandler):
             set_urlconf(settings.ROOT_URLCONF)
             self.told.prefix = prefix
         signals.request_started.send(sender=Handler, environ=environ)
-        request = Request(environ)
+        request = self.request_class(environ)
         response = self._middleware_chain(request)
         response._handler_class = Handler
         response._resource_closers.append(request.close)

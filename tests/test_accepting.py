@@ -174,6 +174,17 @@ def test_a_default_is_drfs_to_fill_in():
     assert outcome(Odd, {}, False, at_once=True) == [("later", str, "later")]
 
 
+class Names(serializers.Serializer):
+    kept = serializers.ListField(child=Odd())
+
+
+def test_one_of_many_in_a_field_is_judged_alike():
+    assert not Names(data={"kept": [{"word": "b"}]}).is_valid()
+    of_many = Names(data={"kept": [{"word": "a"}]})
+    assert of_many.is_valid()
+    assert of_many.validated_data == {"kept": [{"word": ["a"], "later": "later"}]}
+
+
 class Nested(Strict):
     name = Text(source="owner.name")
 

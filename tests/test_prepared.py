@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 
 import pytest
+from django.core.exceptions import FieldDoesNotExist
 from django.db import (
     IntegrityError,
     OperationalError,
@@ -279,6 +280,11 @@ def test_a_row_is_made_as_its_class_makes_it(alice, values, whose):
     made.version = plain.version
     del made._state, plain._state
     assert vars(made) == vars(plain)
+
+
+def test_a_row_is_not_made_of_what_it_has_no_field_for():
+    with pytest.raises(FieldDoesNotExist):
+        PreparedInsert(Pet).make(species="dog", wings=2)
 
 
 def test_what_cannot_be_kept_is_an_error_of_django(alice):

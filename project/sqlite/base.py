@@ -61,7 +61,7 @@ class Queue(Turns):
         began = time.monotonic()
         try:
             if self.lock is None:
-                self.lock = os.open(f"{self.path}-turn", os.O_RDWR | os.O_CREAT, 0o644)
+                self.lock = os.open(f"{self.path}-turn", os.O_RDONLY | os.O_CREAT, 0o644)
             while True:
                 with contextlib.suppress(BlockingIOError):
                     fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
