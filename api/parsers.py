@@ -19,7 +19,10 @@ class JSONParser(parsers.JSONParser):
 
     def parse(self, stream, media_type=None, parser_context=None):
         try:
-            return decoder.decode(stream.read().decode())
+            text = stream.read().decode()
+            if text.startswith("\ufeff"):
+                raise ParseError("The body is not JSON: it begins with a byte order mark.")
+            return decoder.decode(text)
         except UnicodeDecodeError:
             raise ParseError("The body is not UTF-8.") from None
         except RecursionError:

@@ -78,6 +78,7 @@ UNREADABLE = {
     "100,000 brackets that close": b"[" * 100_000 + b"]" * 100_000,
     "100,000 braces": b'{"tags":' * 100_000 + b"1" + b"}" * 100_000,
     "bytes that are not UTF-8": b'{"species": "dog", "name": "\xff"}',
+    "a byte order mark": b'\xef\xbb\xbf{"species": "dog"}',
     "UTF-16": json.dumps(BASIC).encode("utf-16"),
     "a control character in a string": b'{"species": "dog", "name": "\x01"}',
 }
