@@ -145,7 +145,7 @@ def quicker(convert, column):
 def as_utc(value, column, connection):
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
-    return value and value.replace(tzinfo=UTC)
+    return value and (value if value.tzinfo else value.replace(tzinfo=UTC))
 
 
 def run_directly(connection, run, sql, parameters):

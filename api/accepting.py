@@ -50,19 +50,23 @@ class Declared(NamedTuple):
 
 
 def accepted(serializer, data):
-    """Return what DRF's `to_internal_value(data)` does; None where that cannot be told at once."""
+    """Return what DRF's `to_internal_value(data)` does; None where that cannot be told at once.
+
+    The fields of `serializer` are to be those of its class.
+    """
     names, declared = declarations(type(serializer))
-    if type(data) is not dict or not data.keys() <= names:
+    if names is None or type(data) is not dict or not data.keys() <= names:
         return None
-    if "fields" in vars(serializer) and serializer.fields.fields.keys() != names:
-        return None  # somebody took one away from this serializer alone
     values = {}
     try:
         for name, source, may_be_null, has_to_be_there, accept, judge in declared:
             if name in data:
                 value = data[name]
-                if value is not None or not may_be_null:
-                    value = accept(value) if accept else ask(serializer, name, value)
+                if accept is None:
+                    field = serializer.fields[name]
+                    value = field.run_validation(field.get_value(data))
+                elif value is not None or not may_be_null:
+                    value = accept(value)
                 values[source] = judge(serializer, value) if judge else value
             elif has_to_be_there and not getattr(serializer.root, "partial", False):
                 return None
@@ -71,20 +75,16 @@ def accepted(serializer, data):
     return values
 
 
-def ask(serializer, name, value):
-    return serializer.fields[name].run_validation(value)
-
-
 @cache
 def declarations(serializer_class):
     """Return the names of all fields of `serializer_class`, and those that are written, Declared.
 
-    There are no names where it is not known what the class does with one.
+    None for the names where a field is kept within something, or looks for its value itself.
     """
     fields = serializer_class().fields
     written = [(name, field) for name, field in fields.items() if not field.read_only]
-    if any(len(field.source_attrs) != 1 for _, field in written):
-        return frozenset(), []
+    if not all(len(field.source_attrs) == 1 and is_looked_up(field) for _, field in written):
+        return None, []
     return fields.fields.keys(), [
         Declared(
             name,
@@ -96,6 +96,11 @@ def declarations(serializer_class):
         )
         for name, field in written
     ]
+
+
+def is_looked_up(field):
+    """Return whether `field` finds its value as DRF's own do: by its name, or nowhere."""
+    return type(field).get_value.__module__.startswith("rest_framework.")
 
 
 def acceptor(field):

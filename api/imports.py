@@ -64,7 +64,7 @@ class Import:
         self.report = report
         self.counts = Counts()
         self.serializer = PetSerializer()
-        fields = self.serializer.fields.items()
+        fields = PetSerializer().fields.items()
         self.names = [name for name, field in fields if not field.read_only]
         blank = Pet()
         self.blanks = {name: getattr(blank, name) for name in self.names}

@@ -102,9 +102,15 @@ class Strict(KeepsFields):
         return super()._read_only_defaults() if has_read_only_defaults(type(self)) else {}
 
     def to_internal_value(self, data):
-        values = accepted(self, data)
-        if values is not None:
-            return values
+        if "fields" not in vars(self):  # else somebody may have changed them, of this one alone
+            try:
+                return accepted(self, data) or self.judged(data)
+            finally:
+                vars(self).pop("fields", None)
+        return self.judged(data)
+
+    def judged(self, data):
+        """Return what DRF's fields make of `data`, or raise what is wrong with it."""
         problems = self.unknown(data) if isinstance(data, dict) else {}  # a QueryDict is one too
         try:
             value = super().to_internal_value(data)

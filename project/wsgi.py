@@ -25,7 +25,7 @@ from .turns import Turns
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
 
-MOST_HOSTS = 20  # that are known without a look: by a wildcard there may be any number
+MOST_HOSTS = 20  # that are known without a look: one may be written in any number of ways
 NO_QUERY = QueryDict()  # it cannot be changed
 
 
@@ -61,8 +61,9 @@ class Request(WSGIRequest):
 
     def checked_host(self, sent):
         host = super().get_host()
-        is_all_there_is_to_it = sent and not settings.USE_X_FORWARDED_HOST
-        if is_all_there_is_to_it and len(self.known_hosts) < MOST_HOSTS:
+        if sent and not settings.USE_X_FORWARDED_HOST:  # then it depends on nothing else
+            if len(self.known_hosts) >= MOST_HOSTS:
+                self.known_hosts.clear()
             self.known_hosts[sent] = host
         return host
 

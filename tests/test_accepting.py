@@ -189,6 +189,16 @@ class Nested(Strict):
     name = Text(source="owner.name")
 
 
+class Whole(Strict):
+    name = Text(source="*")
+
+
+@pytest.mark.parametrize("cls", [Nested, Whole])
+def test_what_is_required_there_is_missed(cls):
+    assert accepted(cls(data={}, context={}), {}) is None
+    assert not cls(data={}, context={}).is_valid()
+
+
 def test_what_is_kept_within_is_not_accepted_at_once():
     assert accepted(Nested(data={"name": "x"}, context={}), {"name": "x"}) is None
     assert outcome(Nested, {"name": "x"}, False, at_once=True) == [("owner", dict, {"name": "x"})]
@@ -201,6 +211,56 @@ def test_a_field_that_was_taken_from_one_serializer_is_not_known_to_it():
     assert not serializer.is_valid()
     assert serializer.errors == {"name": [ErrorDetail("Unknown field.", code="unknown_field")]}
     assert PetSerializer(data=data, context={}).is_valid()
+
+
+class Stamped(Strict):
+    name = Text()
+    by = serializers.HiddenField(default="us")
+
+
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("data", [{"name": "x"}, {"name": "x", "by": "them"}])
+def test_what_is_not_read_from_the_body_is_not_taken_from_it(data, partial):
+    stamped = Stamped(data=data, partial=partial, context={})
+    assert stamped.is_valid()
+    assert stamped.validated_data == {"name": "x"} | ({} if partial else {"by": "us"})
+
+
+class Elsewhere(Text):
+    def get_value(self, dictionary):
+        return dictionary.get("name")
+
+
+class Copied(Strict):
+    name = Text()
+    again = Elsewhere(required=False)
+
+
+def test_a_field_that_looks_elsewhere_for_its_value_finds_it():
+    assert outcome(Copied, {"name": "x"}, False, at_once=True) == [
+        ("name", str, "x"),
+        ("again", str, "x"),
+    ]
+
+
+@pytest.mark.parametrize("change", [{"read_only": True}, {"required": True}])
+def test_a_field_that_was_changed_for_one_serializer_is_heard(change):
+    serializer = Odd(data={"later": "a", "loud": "b"}, context={})
+    vars(serializer.fields["loud"]).update(change)
+    assert serializer.is_valid()
+    assert ("loud" in serializer.validated_data) == ("required" in change)
+    serializer = Odd(data={"later": "a"}, context={})
+    vars(serializer.fields["loud"]).update(change)
+    assert serializer.is_valid() == ("read_only" in change)
+
+
+def test_who_was_asked_before_judges_the_next_at_once(monkeypatch):
+    serializer = PetSerializer(context={})
+    for wrong in ({}, {"species": "unicorn"}, {"wings": 2}):
+        with pytest.raises(serializers.ValidationError):
+            serializer.run_validation(wrong)
+    monkeypatch.setattr(serializers.Serializer, "to_internal_value", None)
+    assert serializer.run_validation({"species": "dog"}) == {"species": "dog"}
 
 
 def test_a_serializer_for_a_request_is_as_drf_makes_it():

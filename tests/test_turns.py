@@ -2,6 +2,7 @@
 and times."""
 
 import contextlib
+import errno
 import os
 import sqlite3
 import subprocess
@@ -13,7 +14,14 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import DataError, OperationalError, close_old_connections, connection, transaction
+from django.db import (
+    DataError,
+    IntegrityError,
+    OperationalError,
+    close_old_connections,
+    connection,
+    transaction,
+)
 
 from accounts.models import User
 from project.turns import Turns
@@ -233,6 +241,66 @@ def test_a_child_has_no_part_in_its_parents_turn(tmp_path):
             assert not Queue(path).take(0.05)
     finally:
         del queues[path]
+
+
+@sqlite_only
+def test_a_turn_of_another_thread_is_not_waited_for_in_a_child(tmp_path):
+    from project.sqlite.base import Queue, queues
+
+    path = tmp_path / "pets.sqlite3"
+    queue = queues[path] = Queue(path)
+    try:
+        with queue.taken(1):
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if queue.free == 1 and not queue.waiting else 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        del queues[path]
+
+
+@sqlite_only
+@pytest.mark.parametrize("failure", [OSError(errno.ENOLCK, "no locks"), KeyboardInterrupt()])
+def test_no_turn_is_lost_where_locks_fail(tmp_path, monkeypatch, failure):
+    from project.sqlite.base import Queue, fcntl
+
+    def flock(*_):
+        raise failure
+
+    queue = Queue(tmp_path / "pets.sqlite3")
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", flock)
+        if isinstance(failure, OSError):
+            with queue.taken(1):
+                assert queue.free == 0
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                queue.take(1)
+    assert queue.free == 1
+    with queue.taken(1):
+        assert queue.free == 0
+
+
+@sqlite_only
+@pytest.mark.django_db(transaction=True)
+def test_who_has_the_turn_does_not_wait_for_it(tmp_path):
+    from project.sqlite.base import DatabaseWrapper
+
+    database = DatabaseWrapper(connection.settings_dict | {"NAME": tmp_path / "pets.sqlite3"})
+    began = time.monotonic()
+    with database.cursor() as cursor:
+        cursor.execute("CREATE TABLE pet (id UNIQUE)")
+        database.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+        cursor.execute("INSERT INTO pet VALUES (1)")
+        with pytest.raises(IntegrityError):  # SQLite ends the transaction
+            cursor.execute("INSERT OR ROLLBACK INTO pet VALUES (1)")
+        cursor.execute("INSERT INTO pet VALUES (2)")
+        database.execute_in_turn("INSERT INTO pet VALUES (?)", [3])
+        database.rollback()
+        assert cursor.execute("SELECT id FROM pet ORDER BY id").fetchall() == [(2,), (3,)]
+    assert database.queue.free == 1
+    database.close()
+    assert time.monotonic() - began < database.patience / 2
 
 
 @sqlite_only

@@ -24,6 +24,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_connection_params(self):
         params = super().get_connection_params()
         if self.timezone is UTC:
+            # A copy: Django has one for all databases of its own.
+            params["context"] = psycopg.adapt.AdaptersMap(params["context"])
             params["context"].register_loader(base.TIMESTAMPTZ_OID, TIME_LOADER)
         return params
 

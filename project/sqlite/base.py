@@ -47,15 +47,22 @@ class Queue(Turns):
         end = time.monotonic() + patience
         if not super().take(patience):
             return False
-        if self.path is None or fcntl is None or self.is_locked_before(end):
-            return True
-        super().pass_on()
-        return False
+        is_ours = False
+        try:
+            is_ours = self.path is None or fcntl is None or self.is_locked_before(end)
+        finally:  # whatever ends the waiting
+            if not is_ours:
+                super().pass_on()
+        return is_ours
 
     def pass_on(self):
-        if self.lock is not None:
-            fcntl.flock(self.lock, fcntl.LOCK_UN)
-        super().pass_on()
+        try:
+            if self.lock is not None:
+                fcntl.flock(self.lock, fcntl.LOCK_UN)
+        except OSError:  # where there are no locks
+            pass
+        finally:
+            super().pass_on()
 
     def is_locked_before(self, end):
         began = time.monotonic()
@@ -78,25 +85,25 @@ class Queue(Turns):
 queues = {}  # by path
 
 
-def forget_locks():
-    """A process that was forked would share its parent's turns."""
-    for queue in queues.values():
+def begin_anew():
+    """Have nothing of the turns of the process that this one was forked from."""
+    for path, queue in queues.items():
         if queue.lock is not None:
             os.close(queue.lock)
-            queue.lock = None
+        queue.__init__(path)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=forget_locks)
+    os.register_at_fork(after_in_child=begin_anew)
 
 
 class Cursor(base.SQLiteCursorWrapper):
     """Takes a turn for a statement that writes and is a transaction by itself."""
 
     def execute(self, query, params=None):
-        if self.connection.in_transaction or not query.startswith(WRITING):
+        if not query.startswith(WRITING):
             return super().execute(query, params)
-        with self.queue.taken(self.patience):
+        with self.turn():
             return super().execute(query, params)
 
 
@@ -117,14 +124,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def create_cursor(self, name=None):
         cursor = self.connection.cursor(factory=Cursor)
-        cursor.queue, cursor.patience = self.queue, self.patience
+        cursor.turn = self.turn
         return cursor
+
+    def turn(self):
+        """Have a turn within, for a statement that writes: its own, or its transaction's."""
+        # SQLite itself may have ended the transaction, whose turn it still is.
+        if self.has_turn or self.connection.in_transaction:
+            return contextlib.nullcontext()
+        return self.queue.taken(self.patience)
 
     def execute_in_turn(self, sql, parameters):
         """Execute a statement that writes, in SQLite's own words, and return its cursor."""
-        if self.connection.in_transaction:
-            return self.connection.execute(sql, parameters)
-        with self.queue.taken(self.patience):
+        with self.turn():
             return self.connection.execute(sql, parameters)
 
     def _start_transaction_under_autocommit(self):
